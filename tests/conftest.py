@@ -1,0 +1,53 @@
+"""What all tests share: programs that may not be missing, and a tracking database made once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sweeps.atomic import file_lock
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A skip that names a program of SEQZOO_REQUIRE is a failure: there it must be in place."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = str(report.longrepr[2]).lower()
+        for program in filter(None, os.environ.get("SEQZOO_REQUIRE", "").split(",")):
+            if program in reason:
+                report.outcome = "failed"
+                report.longrepr = f"{item.nodeid}: {program} is required here, but: {reason}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def empty_tracking_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without runs. Making one takes seconds: all processes share it."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    database = shared / "empty-mlflow.db"
+    with file_lock(shared / "empty-mlflow.lock"):
+        if not database.exists():
+            from sweeps.track import prepare_database
+
+            prepare_database(database, (shared / "nowhere").as_uri())
+    return database
+
+
+@pytest.fixture
+def tracked_root(tmp_path: Path, empty_tracking_database: Path) -> Callable[[str], Path]:
+    """Makes a directory for output (`root = tracked_root("out")`) that has its database already."""
+
+    def make(name: str) -> Path:
+        root = tmp_path / name
+        root.mkdir(parents=True)
+        shutil.copy(empty_tracking_database, root / "mlflow.db")
+        return root
+
+    return make
