@@ -1,0 +1,265 @@
+"""The plan of an ablation: a baseline, arms that each change one property, and fair terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+import torch
+
+from ablations.suites import SUITES
+from sweeps.arms import AlreadyOff, Arm, differences, make_arms, set_property
+from sweeps.compose import (
+    apply_settings,
+    base_experiment,
+    check,
+    equal_gain,
+    property_names,
+    vocabulary,
+)
+from sweeps.experiment import Experiment
+from sweeps.options import ABLATION, ELSEWHERE, Options, read_options
+from sweeps.plan import BASELINE, PlannedArm, StudyPlan, seeds_for, underpowered
+from sweeps.search import RATE
+from sweeps.words import Sorted, Vocabulary, Word, WordError, nearest, resolve, sort_words, split
+from zoo.measure import treatment_strength
+from zoo.model import Model, ModelSpec
+from zoo.spec import replace_all, walk
+
+WEAK = 0.10  # treatment strength below which a switch is too weak to test
+UNEQUAL = 0.02  # relative difference of parameter counts that `match=parameters` mends
+
+
+def make_plan(texts: Sequence[str], command: str) -> tuple[StudyPlan, Options]:
+    """Everything that `ablations.run` will do, from its words; nothing is trained.
+
+    Raises: WordError, one line, for everything that the user can mend.
+    """
+    known = vocabulary()
+    words = sort_words(split(texts), ABLATION, property_names(known))
+    options = read_options(words.plan, trials=5, gain="init")
+    words = _with_suite(words, options)
+    experiment = apply_settings(base_experiment(words.plan), words, known)
+    experiment, notes = equal_gain(experiment, options.gain)
+    arms, already = _arms(experiment, words, known, options)
+    if not arms:
+        raise WordError(_nothing_to_do(experiment, known, already))
+    planned = [_planned(BASELINE, experiment, experiment, ())]
+    planned += [_planned(a.name, experiment, _of(experiment, a), a.changed) for a in arms]
+    if options.match == "parameters":
+        planned += _twins(planned)
+    trials = options.trials
+    if trials and _pinned(words, experiment):
+        trials = 0
+        notes.append(f"{RATE} was given, so there is nothing to tune")
+    contrasts = len(planned) - 1
+    seeds = tuple(range(options.seeds or seeds_for(contrasts)))
+    plan = StudyPlan(
+        command=command,
+        words=_identifying(texts),
+        base=options.base,
+        task=options.task,
+        settings=tuple(f"base.{w}" for w in words.baseline) + tuple(map(str, words.settings)),
+        arms=tuple(planned),
+        seeds=seeds,
+        trials=trials,
+        gain=options.gain,
+        match=options.match,
+    )
+    return plan.noting(*notes, *_already_notes(already), *_warnings(plan)), options
+
+
+def _identifying(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(t for t in texts if t.partition("=")[0] not in ELSEWHERE)
+
+
+def _with_suite(words: Sorted, options: Options) -> Sorted:
+    """The suite's words as arms of the command."""
+    if options.suite is None:
+        return words
+    if options.suite not in SUITES:
+        raise WordError(f"suite={options.suite}: unknown suite; {nearest(options.suite, SUITES)}")
+    if words.arms:
+        raise WordError(f"suite={options.suite} names its own arms; leave out {words.arms[0]}")
+    return replace(words, arms=tuple(split(SUITES[options.suite])))
+
+
+def _arms(
+    experiment: Experiment, words: Sorted, known: Vocabulary, options: Options
+) -> tuple[list[Arm], list[str]]:
+    """The arms, and those that a suite names but this base has off already."""
+    model = experiment.model
+    if options.suite is None:
+        arms, already = make_arms(model, words, known, grid=options.grid), []
+    else:
+        arms, already = [], []
+        for word in words.arms:
+            try:
+                arms += make_arms(model, replace(words, arms=(word,)), known)
+            except AlreadyOff:
+                already.append(str(word))
+            except WordError as error:
+                already.append(f"{word} ({error})")
+    names = [arm.name for arm in arms]
+    if len(set(names)) < len(names):
+        raise WordError(f"two arms are called {next(n for n in names if names.count(n) > 1)!r}")
+    for i, arm in enumerate(arms):
+        for other in arms[:i]:
+            if arm.model == other.model:
+                raise WordError(f"the arms {other.name!r} and {arm.name!r} are the same model")
+    return arms, already
+
+
+def _of(experiment: Experiment, arm: Arm) -> Experiment:
+    return check(experiment.model_copy(update={"model": arm.model}), arm.name)
+
+
+def _pinned(words: Sorted, experiment: Experiment) -> bool:
+    return any(resolve(word, experiment, ()) == RATE for word in words.settings)
+
+
+def _planned(
+    name: str, baseline: Experiment, experiment: Experiment, changed: Sequence[str]
+) -> PlannedArm:
+    with torch.device("meta"):
+        model = build(experiment)
+    return PlannedArm(
+        name=name,
+        experiment=experiment,
+        changed=tuple(changed),
+        parameters=model.num_parameters(),
+        state_bytes=model.state_bytes(experiment.task.context.length),
+        strength=strength(baseline, experiment, changed),
+    )
+
+
+def build(experiment: Experiment) -> Model:
+    """The model of an experiment at its first step."""
+    return experiment.model.build(experiment.task.context, seed=experiment.seed)
+
+
+def strength(baseline: Experiment, arm: Experiment, changed: Sequence[str]) -> float | None:
+    """How far the switch moves the kernels at initialisation: the median over kernels.
+
+    None where it moves no kernel, or by design starts at the same function (parameterization=off).
+    """
+    touched = [line for line in changed if ".kernel." in line]
+    same_start = all(".parameterization:" in line for line in touched)
+    if not touched or (same_start and _starts_at_baseline(arm.model)):
+        return None
+    old, new = build(baseline).kernels(), build(arm).kernels()
+    shared = [name for name in old if name in new and old[name].shape[0] == new[name].shape[0]]
+    if not shared:
+        return None
+    return float(median(treatment_strength(new[name], old[name]) for name in shared))
+
+
+def _starts_at_baseline(model: ModelSpec) -> bool:
+    return any(getattr(v, "init", None) == "baseline" for _, _, _, v in walk(model))
+
+
+def _twins(planned: Sequence[PlannedArm]) -> list[PlannedArm]:
+    """For each arm of another size: the smaller of the two, widened to the other's count."""
+    baseline, found = planned[0], []
+    for arm in planned[1:]:
+        small, large = sorted((baseline, arm), key=lambda a: a.parameters)
+        if large.parameters <= (1 + UNEQUAL) * small.parameters:
+            continue
+        twin = _widened(small.experiment, large.parameters)
+        width = twin.model.width
+        if width == small.experiment.model.width:
+            continue
+        name = f"{small.name} width={width}"
+        if name in [other.name for other in found]:
+            continue
+        start = baseline.experiment
+        lines = differences(start.model, twin.model)
+        found.append(_planned(name, start, twin, lines))
+    return found
+
+
+def _widened(experiment: Experiment, parameters: int) -> Experiment:
+    """The experiment at the multiple of 8 of `width` whose parameter count is nearest."""
+
+    def at(width: int) -> tuple[int, Experiment]:
+        wide = experiment.model_copy(
+            update={"model": replace_all(experiment.model, "width", width)}
+        )
+        with torch.device("meta"):
+            return build(wide).num_parameters(), wide
+
+    width = -(-experiment.model.width // 8) * 8
+    best = (experiment.model.width, experiment)
+    gap = parameters - at(experiment.model.width)[0]
+    while True:
+        count, wide = at(width)
+        if abs(count - parameters) < gap:
+            gap, best = abs(count - parameters), (width, wide)
+        if count >= parameters:
+            return best[1]
+        width += 8
+
+
+def _already_notes(already: Sequence[str]) -> list[str]:
+    if not already:
+        return []
+    return [f"already off in this base, so not run: {', '.join(already)}"]
+
+
+def _nothing_to_do(experiment: Experiment, known: Vocabulary, already: Sequence[str]) -> str:
+    if already:
+        return f"nothing to compare: already off in this base: {', '.join(already)}"
+    able = [
+        name
+        for name in known.properties_of(experiment.model)
+        if set_property(experiment.model, Word(name, "off"), "off", known) != experiment.model
+    ]
+    if not able:
+        return "name an arm, for example arm.depth=2,4: this model has no property to switch off"
+    return f"name an arm: {' '.join(f'{name}=off' for name in able)}, or arm.depth=2,4"
+
+
+def _warnings(plan: StudyPlan) -> list[str]:
+    """What a reader must know before the numbers."""
+    notes = [
+        f"{arm.name}: treatment strength {arm.strength:.0%} is below {WEAK:.0%},"
+        " so the switch is too weak to test"
+        for arm in plan.arms[1:]
+        if arm.strength is not None and arm.strength < WEAK
+    ]
+    contrasts = len(plan.arms) - 1
+    if underpowered(contrasts, plan.seeds):
+        notes.append(
+            f"underpowered: {len(plan.seeds)} seeds cannot reach p < 0.05 with {contrasts}"
+            f" arm{'s' * (contrasts > 1)}; seeds={seeds_for(contrasts)} can"
+        )
+    return notes
+
+
+def plan_text(plan: StudyPlan, seconds: float | None) -> str:
+    """The plan for a person: arms, what they change, sizes, strengths, cost."""
+    rows: list[tuple[Any, ...]] = [("arm", "parameters", "strength", "changes")]
+    for arm in plan.arms:
+        weight = "-" if arm.strength is None else f"{arm.strength:.0%}"
+        rows.append((arm.name, f"{arm.parameters:,}", weight, "; ".join(arm.changed) or "-"))
+    widths = [max(len(str(row[i])) for row in rows) for i in range(3)]
+    table = [
+        "  ".join(str(c).ljust(w) for c, w in zip(row, widths, strict=False)) + f"  {row[3]}"
+        for row in rows
+    ]
+    train = plan.arms[0].experiment.train
+    tuning = f"{plan.trials} tuning trials an arm at half the steps" if plan.trials else "no tuning"
+    facts = [
+        f"study {plan.name}",
+        f"base {plan.base}, task {plan.task}, {train.steps} steps of batch {train.batch_size}",
+        f"{len(plan.seeds)} seeds, {tuning}; smallest reachable p = {plan.smallest_p:.3g}",
+        f"primary outcome: {' '.join(plan.primary[k] for k in ('split', 'metric', 'slice'))}",
+    ]
+    if seconds is not None:
+        from sweeps.progress import duration
+
+        facts.append(f"about {duration(seconds)} on this machine")
+    notes = [f"note: {note}" for note in plan.notes]
+    return "\n".join([*facts, "", *table, *([""] if notes else []), *notes])

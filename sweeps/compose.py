@@ -1,0 +1,139 @@
+"""From words to an experiment: the published model, the task, the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+import tasks
+import zoo
+from sweeps.arms import apply_baseline, differences, set_property
+from sweeps.experiment import Experiment
+from sweeps.options import DEFAULT_BASE, DEFAULT_TASK
+from sweeps.words import Sorted, Vocabulary, Word, WordError, apply_setting, nearest, set_at
+from tasks.task import Task
+from zoo.model import ModelSpec
+from zoo.properties import ALIASES, OFF
+from zoo.properties.gain import Gain
+from zoo.spec import explain, import_components, replace_all, walk
+
+
+def vocabulary() -> Vocabulary:
+    """All components imported, and what words may name among them."""
+    import_components("zoo")
+    import_components("tasks")
+
+    def parts(name: str) -> Sequence[Any] | None:
+        return zoo.preset(name).mixers if name in zoo.presets.names() else None
+
+    return Vocabulary(off=OFF, aliases=ALIASES, parts=parts)
+
+
+def property_names(words: Vocabulary) -> set[str]:
+    """Every name that makes an arm: the kernel's properties, aliases, and what mixers declare."""
+    from zoo.mixers import SequenceMixer
+
+    declared = {p for m in SequenceMixer.choices().values() for p in getattr(m, "properties", ())}
+    return {*words.off, *words.aliases, *declared}
+
+
+def find_model(name: str) -> ModelSpec:
+    """A published model by name."""
+    if name not in zoo.presets.names():
+        raise WordError(f"base={name}: unknown model; {nearest(name, zoo.presets.names())}")
+    return zoo.preset(name)
+
+
+def find_task(name: str) -> Task:
+    """A task by kind, or a published setting of one by name."""
+    known = {*tasks.names(), *tasks.presets.names()}
+    if name not in known:
+        raise WordError(f"task={name}: unknown task; {nearest(name, known)}")
+    return tasks.make_task(name)
+
+
+def base_experiment(plan: Mapping[str, str]) -> Experiment:
+    """The model and the task that `base=` and `task=` name, with the default training."""
+    model = find_model(plan.get("base", DEFAULT_BASE))
+    experiment = Experiment(task=find_task(plan.get("task", DEFAULT_TASK)), model=model)
+    return with_steps(experiment, plan["steps"]) if "steps" in plan else experiment
+
+
+def with_steps(experiment: Experiment, steps: str) -> Experiment:
+    """`steps=N`, a plan word, is `train.steps`."""
+    return set_at(experiment, "train.steps", Word("steps", steps), steps, Vocabulary(off={}))
+
+
+def apply_settings(experiment: Experiment, words: Sorted, known: Vocabulary) -> Experiment:
+    """The settings, in any order that makes sense, then the baseline's properties."""
+    extra = property_names(known) | {"base", "task", "seeds", "trials"}
+    waiting = list(words.settings)
+    while waiting:
+        experiment, left = _one_pass(experiment, waiting, known, extra)
+        if len(left) == len(waiting):
+            apply_setting(experiment, left[0], known, extra)  # raises what stands in its way
+        waiting = left
+    model = apply_baseline(experiment.model, words.baseline, known)
+    return check(_with_model(experiment, model))
+
+
+def _one_pass(
+    experiment: Experiment, words: Sequence[Word], known: Vocabulary, extra: set[str]
+) -> tuple[Experiment, list[Word]]:
+    """Apply what can be; a setting may wait for another (three mixers for depth=3)."""
+    left = []
+    for word in words:
+        try:
+            experiment = apply_setting(experiment, word, known, extra)
+        except WordError:
+            left.append(word)
+    return experiment, left
+
+
+def apply_properties(experiment: Experiment, words: Sorted, known: Vocabulary) -> Experiment:
+    """`decay=off` where one configuration is trained: set, not an arm."""
+    model = experiment.model
+    for word in words.arms:
+        if word.head == "arm" or len(word.values) > 1:
+            raise WordError(f"{word}: one configuration takes one value; ablations.run makes arms")
+        new = set_property(model, word, word.value, known)
+        if new == model:
+            raise WordError(f"{word}: changes nothing, it is so already")
+        model = new
+    if words.refinements:
+        word = words.refinements[0]
+        raise WordError(f"{word}: write base.{word}")
+    return check(_with_model(experiment, model))
+
+
+def equal_gain(experiment: Experiment, gain: str) -> tuple[Experiment, list[str]]:
+    """Decay off multiplies the energy of a kernel: so every arm starts at unit norm."""
+    kernels = [p for p, _, name, _ in walk(experiment.model) if name == "gain"]
+    if gain == "keep" or not kernels:
+        return experiment, []
+    neutral = Gain.choices()["init"]()
+    model = replace_all(experiment.model, "gain", neutral)
+    changed = differences(experiment.model, model)
+    said = f" ({'; '.join(changed)})" if changed else ""
+    note = f"gain=init: every kernel of every arm starts at unit norm{said}"
+    return experiment.model_copy(update={"model": model}), [note]
+
+
+def _with_model(experiment: Experiment, model: ModelSpec) -> Experiment:
+    return experiment.model_copy(update={"model": model})
+
+
+def check(experiment: Experiment, name: str = "") -> Experiment:
+    """Build on meta tensors: what cannot be built is one line, before anything trains."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            experiment.model.build(experiment.task.context, seed=experiment.seed)
+    except ValidationError as error:
+        raise WordError(f"{name}: {explain(error)}" if name else explain(error)) from None
+    except (ValueError, RuntimeError) as error:
+        raise WordError(f"{name}: {error}" if name else str(error)) from None
+    return experiment

@@ -1,0 +1,107 @@
+"""From a plan to a finished study: checks first, then the run; one way for every program."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from pathlib import Path
+
+import torch
+
+from sweeps.allocator import keep_large_blocks
+from sweeps.batches import training_batches
+from sweeps.experiment import Experiment
+from sweeps.interrupt import StopRequest
+from sweeps.options import Options
+from sweeps.plan import StudyPlan
+from sweeps.scores import loss_of, outputs_of
+from sweeps.study import Surroundings, find_stale, run_study
+from sweeps.train import Interrupted, pick_device
+from sweeps.words import WordError
+
+PROBE = 3  # steps that are timed
+TOO_LARGE = 2e11  # operations of a step, roughly: above, a probe would be a wait
+
+
+def prepare(options: Options) -> Path:
+    """The output folder, writable, and the device, there.
+
+    Raises: WordError.
+    """
+    pick_device(options.device)
+    root = Path(options.out)
+    probe = root / f".{secrets.token_hex(8)}.tmp"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise WordError(f"out={options.out}: cannot be written ({reason})") from None
+    return root
+
+
+def launch(plan: StudyPlan, options: Options) -> Path:
+    """Run the study.
+
+    Returns: its folder.
+    Raises: WordError for finished runs of other code; Interrupted.
+    """
+    root = prepare(options)
+    keep_large_blocks()
+    torch.set_num_threads(threads())
+    stale = find_stale(plan, root, options.device)
+    if stale is not None and options.reuse is None:
+        runs = "1 finished run comes" if stale.count == 1 else f"{stale.count} finished runs come"
+        raise WordError(
+            f"{runs} from {stale.difference};"
+            " reuse=no repeats them, reuse=yes keeps them with a footnote"
+        )
+    if stale is not None and options.reuse:
+        plan = plan.noting(f"{stale.count} results come from {stale.difference}")
+    with StopRequest() as stop:
+        around = Surroundings(
+            root=root,
+            device=options.device,
+            any_code=bool(options.reuse),
+            stopping=lambda: stop.asked,
+        )
+        try:
+            return run_study(plan, around)
+        except Interrupted as error:
+            raise KeyboardInterrupt(str(error)) from None
+
+
+def threads() -> int:
+    """All cores, unless OMP_NUM_THREADS says otherwise: one trial runs at a time."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdecimal() and int(given) > 0 else os.cpu_count() or 1
+
+
+def estimate(plan: StudyPlan, device: str) -> float | None:
+    """Seconds that the plan will take, from a few timed steps; None where even those are long."""
+    arm = plan.arms[0]
+    train = arm.experiment.train
+    work = 6.0 * arm.parameters * train.batch_size * arm.experiment.task.context.length
+    if work > TOO_LARGE:
+        return None
+    torch.set_num_threads(threads())
+    runs = len(plan.seeds) + plan.trials / 2
+    return len(plan.arms) * runs * train.steps * _seconds_a_step(arm.experiment, device)
+
+
+def _seconds_a_step(experiment: Experiment, device: str) -> float:
+    device = pick_device(device)
+    model = experiment.model.build(experiment.task.context, seed=experiment.seed).to(device)
+    probe = experiment.with_train(steps=PROBE + 1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, fused=True)
+    began = 0.0
+    for step, batch in enumerate(training_batches(probe, 0)):
+        if step == 1:  # the first step also warms up
+            began = time.monotonic()
+        here = batch.to(device)
+        loss_of(outputs_of(model, here), here.labels).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return (time.monotonic() - began) / PROBE

@@ -1,0 +1,90 @@
+"""The plan words of the programs that train, read and checked. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sweeps.words import WordError, nearest
+
+DEFAULT_BASE = "all-on"
+DEFAULT_TASK = "selective-copying"
+YES_NO = {"yes": True, "no": False}
+
+
+def whole(plan: Mapping[str, str], name: str, least: int, default: int | None) -> int | None:
+    """A whole number of at least `least`."""
+    text = plan.get(name)
+    if text is None:
+        return default
+    if not text.isdecimal() or int(text) < least:
+        raise WordError(f"{name}={text}: expected a whole number of at least {least}")
+    return int(text)
+
+
+def one_of(plan: Mapping[str, str], name: str, known: tuple[str, ...], default: str) -> str:
+    """One of a few names."""
+    text = plan.get(name, default)
+    if text not in known:
+        raise WordError(f"{name}={text}: {nearest(text, known)}")
+    return text
+
+
+def yes_no(plan: Mapping[str, str], name: str) -> bool | None:
+    """`yes` or `no`; None if it was not said."""
+    text = plan.get(name)
+    if text is None:
+        return None
+    if text not in YES_NO:
+        raise WordError(f"{name}={text}: write yes or no")
+    return YES_NO[text]
+
+
+SHARED = ("base", "task", "seeds", "steps", "trials", "jobs", "engine", "device", "out", "gain")
+SHARED += ("reuse", "replay", "dry-run")
+ABLATION = (*SHARED, "suite", "match", "grid")
+ELSEWHERE = ("out", "jobs", "engine", "device", "reuse", "dry-run")  # change no number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a study is planned and run."""
+
+    base: str
+    task: str
+    seeds: int | None
+    trials: int
+    device: str
+    out: str
+    suite: str | None
+    match: str
+    grid: bool
+    gain: str
+    reuse: bool | None
+    replay: str | None
+    dry_run: bool
+
+
+def read_options(plan: Mapping[str, str], *, trials: int, gain: str) -> Options:
+    """The options in a command's plan words; `trials` and `gain` are this program's defaults.
+
+    Raises: WordError, one line, for a value that a word does not take.
+    """
+    one_of(plan, "engine", ("serial",), "serial")
+    if plan.get("jobs", "1") != "1":
+        raise WordError(f"jobs={plan['jobs']}: engine=serial runs one trial at a time; jobs=1")
+    return Options(
+        base=plan.get("base", DEFAULT_BASE),
+        task=plan.get("task", DEFAULT_TASK),
+        seeds=whole(plan, "seeds", 1, None),
+        trials=whole(plan, "trials", 0, trials) or 0,
+        device=plan.get("device", "auto"),
+        out=plan.get("out", "out"),
+        suite=plan.get("suite"),
+        match=one_of(plan, "match", ("none", "parameters"), "none"),
+        grid=bool(yes_no(plan, "grid")),
+        gain=one_of(plan, "gain", ("init", "keep"), gain),
+        reuse=yes_no(plan, "reuse"),
+        replay=plan.get("replay"),
+        dry_run=bool(yes_no(plan, "dry-run")),
+    )

@@ -1,0 +1,120 @@
+"""The plan of a study: what will be trained, tuned and compared, written down before training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sweeps.atomic import slug
+from sweeps.experiment import Experiment
+from sweeps.search import TUNING_SEED, rates_tried
+
+SCHEMA = 1
+ALPHA = 0.05
+BASELINE = "baseline"
+
+
+@dataclass(frozen=True)
+class PlannedArm:
+    """One arm: its experiment (seed and tuned fields still to come) and what it changes."""
+
+    name: str
+    experiment: Experiment
+    changed: tuple[str, ...] = ()
+    parameters: int = 0
+    state_bytes: int = 0
+    strength: float | None = None  # treatment strength; None where no kernel is changed
+
+    def to_dict(self) -> dict[str, Any]:
+        """The arm in plan.json."""
+        return {
+            "name": self.name,
+            "changed": list(self.changed),
+            "parameters": self.parameters,
+            "state_bytes": self.state_bytes,
+            "treatment_strength": self.strength,
+            "experiment": self.experiment.to_dict(),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPlan:
+    """A study before it runs. The first arm is the baseline."""
+
+    command: str
+    words: tuple[str, ...]  # those that decide what runs
+    base: str
+    task: str
+    settings: tuple[str, ...]
+    arms: tuple[PlannedArm, ...]
+    seeds: tuple[int, ...]
+    trials: int
+    gain: str = "keep"
+    match: str = "none"
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def primary(self) -> dict[str, str]:
+        """The one outcome that is tested."""
+        regression = self.arms[0].experiment.task.context.head == "regression"
+        return {"metric": "loss" if regression else "accuracy", "split": "test", "slice": "all"}
+
+    @property
+    def name(self) -> str:
+        """Slug of the words and 8 hex digits of the plan: the same command, the same study."""
+        identity = {
+            "arms": [[arm.name, arm.experiment.canonical()] for arm in self.arms],
+            "seeds": list(self.seeds),
+            "trials": self.trials,
+        }
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        return f"{slug('-'.join(self.words).replace('=', '-') or self.base)[:60]}-{digest[:8]}"
+
+    @property
+    def smallest_p(self) -> float:
+        """The smallest two-sided p that n paired seeds can reach: 2^(1 - n)."""
+        return 2.0 ** (1 - len(self.seeds))
+
+    def noting(self, *notes: str) -> StudyPlan:
+        """The plan with further notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """plan.json."""
+        baseline = self.arms[0].experiment
+        return {
+            "schema": SCHEMA,
+            "study": self.name,
+            "command": self.command,
+            "words": list(self.words),
+            "base": self.base,
+            "task": self.task,
+            "settings": list(self.settings),
+            "primary": self.primary,
+            "chance": baseline.task.chance,
+            "seeds": list(self.seeds),
+            "trials": self.trials,
+            "tuning_seeds": [TUNING_SEED] if self.trials else [],
+            "lr_range": list(rates_tried(baseline)) if self.trials else None,
+            "gain": self.gain,
+            "match": self.match,
+            "smallest_p": self.smallest_p,
+            "notes": list(self.notes),
+            "arms": [arm.to_dict() for arm in self.arms],
+        }
+
+
+def seeds_for(num_arms: int) -> int:
+    """The fewest seeds n with arms * 2^(1 - n) < 0.05: below, Holm can find nothing."""
+    n = 2
+    while num_arms * 2.0 ** (1 - n) >= ALPHA:
+        n += 1
+    return n
+
+
+def underpowered(num_arms: int, seeds: Sequence[int]) -> bool:
+    """Whether no arm could reach significance however large its effect."""
+    return num_arms * 2.0 ** (1 - len(seeds)) >= ALPHA

@@ -1,0 +1,120 @@
+"""Where a number comes from: the code, the versions, the machine, the command."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from zoo.spec import PLUGINS
+
+PACKAGES = ("zoo", "tasks", "sweeps")  # what a number depends on; reports and ablations only read
+SOURCES = (".py", ".cpp", ".cu", ".npz")
+LIBRARIES = ("seqzoo", "torch", "triton", "numpy", "optuna", "mlflow", "polars", "scipy")
+
+
+def _root(package: str) -> Path:
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ValueError(f"package {package!r} has no source folder: install it as files")
+    return Path(spec.origin).parent
+
+
+def source_files(package: str) -> list[Path]:
+    """Every source file of a package, in a fixed order."""
+    files = (p for p in _root(package).rglob("*") if p.suffix in SOURCES)
+    return sorted(p for p in files if "__pycache__" not in p.parts)
+
+
+@cache
+def code_hash() -> str:
+    """sha256 over the sources of zoo, tasks, sweeps and the installed plug-ins."""
+    plugins = sorted({e.module.partition(".")[0] for e in entry_points(group=PLUGINS)})
+    digest = hashlib.sha256()
+    for package in (*PACKAGES, *plugins):
+        root = _root(package)
+        for file in source_files(package):
+            digest.update(f"{package}/{file.relative_to(root).as_posix()}\0".encode())
+            digest.update(file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def identity(device: str) -> dict[str, Any]:
+    """What must be equal for a finished result to stand for a new run of the same experiment."""
+    import torch
+
+    return {
+        "code": code_hash(),
+        "torch": str(torch.__version__),
+        "device": device_name(device),
+        "dtype": "float32",
+        "threads": torch.get_num_threads(),
+    }
+
+
+def device_name(device: str) -> str:
+    """`cpu`, or the GPU's own name."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
+
+
+def _git(*words: str) -> str | None:
+    try:
+        found = subprocess.run(
+            ["git", *words], cwd=_root("zoo"), capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def command_line() -> str:
+    """The command as one would type it again."""
+    main = getattr(sys.modules.get("__main__"), "__spec__", None)
+    program = f"python -m {main.name.removesuffix('.__main__')}" if main else Path(sys.argv[0]).name
+    return shlex.join([*program.split(), *sys.argv[1:]])
+
+
+def provenance(device: str) -> dict[str, Any]:
+    """Everything a reader may ask about a run, as JSON values."""
+    status = _git("status", "--porcelain", "--untracked-files=no")
+    return {
+        **identity(device),
+        "command": command_line(),
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": None if status is None else bool(status),
+        "versions": _versions(),
+        "hardware": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+        },
+    }

@@ -1,0 +1,94 @@
+"""`python -m sweeps.run base=hyena task=mqar seeds=3`: train one configuration as given."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from sweeps.program import run_program, say, show
+
+USAGE = """\
+usage: python -m sweeps.run WORD ...           every word is key=value
+
+Train one configuration, exactly as given, once per seed.
+
+  base=all-on                a published model (python -m zoo list)
+  task=selective-copying     a task (python -m tasks list)
+  decay=off                  a property set in every kernel and mixer
+  depth=1 lr=1e-3 task.length=128    settings: fields of task, train or model
+  seeds=1                    how many seeds
+  steps=N                    training steps
+  trials=0                   learning rates tried first, at half the steps; 0: as given
+  gain=keep|init             kernels as published, or of unit norm at initialisation
+  out=out  device=auto|cpu|cuda[:n]  engine=serial  jobs=1
+  reuse=yes|no               what to do with finished runs that other code made
+  dry-run=yes                print the plan and stop
+  replay=RUN/experiment.json repeat one run and say whether it is bit-identical
+
+exit codes: 0 done, 1 a fault during a run, 2 what you can fix before training, 130 interrupted
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program. Returns its exit code."""
+    from zoo._guard import guard
+
+    guard()
+    return run_program(_main, sys.argv[1:] if arguments is None else arguments, USAGE)
+
+
+def _main(words: list[str]) -> int:
+    from sweeps.words import WordError, split
+
+    if not words:
+        raise WordError("no words; try base=hyena task=mqar, or --help")
+    if any(word.key == "replay" for word in split(words)):
+        return _replay(words)
+    from sweeps.configuration import make_plan
+    from sweeps.launch import launch
+    from sweeps.provenance import command_line
+
+    plan, options = make_plan(words, command_line())
+    train, arm = plan.arms[0].experiment.train, plan.arms[0]
+    show(f"study {plan.name}")
+    show(f"base {plan.base}, task {plan.task}, {arm.parameters:,} parameters")
+    show(f"{train.steps} steps of batch {train.batch_size}, lr {train.lr:g}, seeds {plan.seeds}")
+    for note in plan.notes:
+        show(f"note: {note}")
+    if options.dry_run:
+        return 0
+    directory = launch(plan, options)
+    _print(directory)
+    say(f"written: {directory}; python -m reports.build {directory} makes the report")
+    return 0
+
+
+def _print(directory: object) -> None:
+    """The scores of every seed, and where its run is."""
+    import polars as pl
+
+    rows = pl.read_parquet(f"{directory}/results.parquet")
+    overall = rows.filter((pl.col("slice") == "all") & pl.col("split").is_in(["test"]))
+    for (seed, fingerprint), found in overall.group_by("seed", "fingerprint", maintain_order=True):
+        scores = " ".join(
+            f"{metric} {value:.4f}"
+            for metric, value in found.select("metric", "value").iter_rows()
+            if value is not None
+        )
+        status = found["status"][0]
+        show(f"seed {seed}: test {scores or '-'} ({status})  runs/{fingerprint}")
+
+
+def _replay(words: list[str]) -> int:
+    from sweeps.options import SHARED, read_options
+    from sweeps.replay import replay
+    from sweeps.words import WordError, sort_words, split
+
+    found = sort_words(split(words), SHARED, ())
+    for word in (*found.settings, *found.baseline, *found.arms):
+        raise WordError(f"{word}: replay repeats a run as it was; leave this out")
+    return replay(read_options(found.plan, trials=0, gain="keep"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

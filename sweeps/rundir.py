@@ -1,0 +1,86 @@
+"""One run's folder, `out/runs/<fingerprint>`: what is in it, and when it counts as finished."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from sweeps.atomic import inside, write_bytes, write_json, write_text
+from sweeps.experiment import Experiment, Result
+from sweeps.provenance import provenance
+from sweeps.results import CURVE, write_curve
+
+
+class RunDirectory:
+    """The files of one experiment below an output folder."""
+
+    def __init__(self, root: Path, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.path = inside(root, f"runs/{experiment.fingerprint}")
+
+    @cached_property
+    def checkpoints(self) -> Path:
+        """Where the weights are."""
+        return self.path / "checkpoint"
+
+    def result(self) -> Result | None:
+        """The finished result, None if there is none yet."""
+        try:
+            return Result.from_dict(json.loads((self.path / "result.json").read_text()))
+        except FileNotFoundError:
+            return None
+
+    @staticmethod
+    def covers(result: Result, splits: Sequence[str]) -> bool:
+        """Whether a result has scores on all these splits."""
+        return set(splits) <= {score.split for score in result.scores}
+
+    def begin(self, device: str) -> None:
+        """Write down what is about to run. From here on the run is unfinished."""
+        (self.path / "result.json").unlink(missing_ok=True)
+        text = json.dumps(self.experiment.to_dict(), indent=2, sort_keys=True)
+        write_text(self.path / "experiment.json", text + "\n")
+        write_json(self.path / "provenance.json", provenance(device))
+
+    def write_curve(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Scores over steps."""
+        curve = [dict(zip(CURVE, row, strict=True)) for row in rows]
+        write_curve(self.path / "curve.parquet", curve)
+
+    def write_kernels(self, initial: Mapping[str, Tensor], final: Mapping[str, Tensor]) -> None:
+        """Every kernel before and after training. Each (channels, taps)"""
+        arrays = {f"initial/{name}": k.cpu().numpy() for name, k in initial.items()}
+        arrays |= {f"final/{name}": k.cpu().numpy() for name, k in final.items()}
+        data = io.BytesIO()
+        np.savez_compressed(data, **arrays)  # pyright: ignore[reportArgumentType]
+        write_bytes(self.path / "kernels.npz", data.getvalue())
+
+    def finish(self, result: Result) -> None:
+        """Written last: this file is what "finished" means."""
+        write_json(self.path / "result.json", result.to_dict())
+
+
+def read_experiment(path: Path) -> Experiment:
+    """An experiment from its JSON file.
+
+    Raises: ValueError with one line if it is not there, not JSON or not an experiment.
+    """
+    from pydantic import ValidationError
+
+    from zoo.spec import explain
+
+    try:
+        return Experiment.model_validate_json(path.read_text())
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}; name a run's experiment.json") from None
+    except ValidationError as error:
+        raise ValueError(f"{path}: {explain(error)}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not JSON; name a run's experiment.json") from None

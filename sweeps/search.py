@@ -1,0 +1,181 @@
+"""Tuning: Optuna asks, one owner tells; every arm gets the same budget on validation data.
+
+Trial 0 is the configuration as given, trials 1 to 4 are log-spaced rates around it, later ones
+are Optuna's. The rate is `train.lr`: recurrent models solve recall in a narrow window of rates
+only (arXiv:2508.19029), so every contrast carries a learning-rate curve per arm.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeps.experiment import Experiment, Result
+from sweeps.provenance import code_hash
+from zoo.spec import Range, ranges
+
+if TYPE_CHECKING:
+    import optuna
+
+TUNING_SEED = 10_000  # tuning seeds are numbered from here: disjoint from the reported ones
+RATE = "train.lr"
+CURVE = 4  # log-spaced rates around the given one
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One tuned configuration and what it scored on validation data."""
+
+    number: int
+    lr: float
+    seed: int
+    value: float
+    state: str  # finished | diverged
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What the tuning of one arm chose."""
+
+    lr: float
+    trial: int | None
+    trials: tuple[Trial, ...]
+
+
+def rates_tried(experiment: Experiment) -> tuple[float, float]:
+    """The lowest and the highest rate that the first trials try."""
+    rates = curve_of_rates(experiment)
+    return min(rates), max(rates)
+
+
+def curve_of_rates(experiment: Experiment) -> list[float]:
+    """The given rate first, then four around it: a third and two thirds of the way, in log
+    distance, to each end of the range that the field carries.
+    """
+    given, mark = experiment.train.lr, ranges(experiment)[RATE]
+    assert isinstance(mark, Range)
+    down, up = min(1.0, mark.low / given), max(1.0, mark.high / given)
+    around = [given * down ** (2 / 3), given * down ** (1 / 3)]
+    around += [given * up ** (1 / 3), given * up ** (2 / 3)]
+    distinct = [rate for rate in around if abs(rate / given - 1) > 1e-9]
+    return [given, *(float(f"{rate:.3g}") for rate in distinct)]
+
+
+def trial_experiment(experiment: Experiment, lr: float) -> Experiment:
+    """A trial: this rate, half the steps, a tuning seed, no look at the test split."""
+    steps = max(1, experiment.train.steps // 2)
+    return experiment.with_train(lr=lr, steps=steps).with_seed(TUNING_SEED)
+
+
+def first_trials(experiment: Experiment, trials: int) -> list[Experiment]:
+    """The trials that are known before any has run."""
+    return [trial_experiment(experiment, lr) for lr in curve_of_rates(experiment)[:trials]]
+
+
+def tune(
+    experiment: Experiment,
+    arm: str,
+    trials: int,
+    storage: Path,
+    run: Callable[[Experiment], Result | None],
+) -> Tuned:
+    """Run the trials of one arm and choose its rate.
+
+    Args:
+        experiment: the arm as given.
+        arm: its name; the Optuna study's name together with the code's hash.
+        trials: how many; 0 keeps the rate as given.
+        storage: the sqlite file of the study's trials.
+        run: trains one trial; a finished one is only read; None if it could not finish.
+    """
+    if trials == 0:
+        return Tuned(experiment.train.lr, None, ())
+    study = _open(storage, arm)
+    done = _finished(study)
+    for number in range(trials):
+        if number not in done:
+            done[number] = _one(study, experiment, number, run)
+    found = tuple(done[number] for number in range(trials))
+    best = max(found, key=lambda t: (t.value, t.state == "finished", -t.number))
+    return Tuned(best.lr, best.number, found)
+
+
+def _open(storage: Path, arm: str) -> optuna.Study:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(
+        storage=f"sqlite:///{storage}",
+        study_name=f"{arm} [{code_hash()}]",  # results never outlive the code that made them
+        direction="maximize",
+        load_if_exists=True,
+    )
+
+
+def _finished(study: optuna.Study) -> dict[int, Trial]:
+    """The trials that an earlier command finished, by our own number; others are closed."""
+    from optuna.trial import TrialState
+
+    found: dict[int, Trial] = {}
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state == TrialState.COMPLETE and "trial" in trial.user_attrs:
+            kept = Trial(**json.loads(trial.user_attrs["trial"]))
+            found[kept.number] = kept
+        elif not trial.state.is_finished():
+            study.tell(trial.number, state=TrialState.FAIL)  # its process is gone
+    return found
+
+
+def _one(
+    study: optuna.Study,
+    experiment: Experiment,
+    number: int,
+    run: Callable[[Experiment], Result | None],
+) -> Trial:
+    import optuna
+
+    mark = ranges(experiment)[RATE]
+    assert isinstance(mark, Range)
+    rates = curve_of_rates(experiment)
+    low, high = min(mark.low, *rates), max(mark.high, *rates)
+    # A sampler of its own per trial: what it proposes depends on the record, not on the process.
+    study.sampler = optuna.samplers.TPESampler(seed=number, n_startup_trials=len(rates))
+    if number < len(rates):
+        study.enqueue_trial({RATE: rates[number]})
+    asked = study.ask({RATE: optuna.distributions.FloatDistribution(low, high, log=True)})
+    lr = rates[number] if number < len(rates) else float(f"{asked.params[RATE]:.3g}")
+    result = run(trial_experiment(experiment, lr))
+    trial = _judge(experiment, number, lr, result)
+    asked.set_user_attr("trial", json.dumps(trial.__dict__))
+    study.tell(asked, trial.value)
+    return trial
+
+
+def _judge(experiment: Experiment, number: int, lr: float, result: Result | None) -> Trial:
+    """The trial's value: validation accuracy, or minus the loss; chance if it did not finish."""
+    value = None if result is None else result.score("validation", "accuracy")
+    if value is None and result is not None:
+        loss = result.score("validation", "loss")
+        value = None if loss is None else -loss
+    state = "failed" if result is None else result.status
+    regression = experiment.task.context.head == "regression"
+    fallback = -experiment.task.chance if regression else experiment.task.chance
+    return Trial(number, lr, TUNING_SEED, fallback if value is None else value, state)
+
+
+def trial_rows(arm: str, trials: Sequence[Trial]) -> list[dict[str, Any]]:
+    """The rows of trials.parquet."""
+    return [
+        {
+            "arm": arm,
+            "number": t.number,
+            "parameters": json.dumps({RATE: t.lr}),
+            "seed": t.seed,
+            "value": t.value,
+            "state": t.state,
+        }
+        for t in trials
+    ]

@@ -1,0 +1,290 @@
+"""MLflow, and the only file that imports it: a run per trained model, a parent run per study.
+
+Writing is idempotent: a run is found by its study, fingerprint and code, and a point by its name
+and step, so a resumed or repeated command may say everything again and nothing is there twice.
+It happens in the thread of `sweeps.outbox`; mlflow is imported there too, as it takes seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import math
+import os
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from sweeps.atomic import file_lock
+from sweeps.outbox import (
+    FLUSH_CHANGES,
+    NAME_LENGTH,
+    Outbox,
+    Point,
+    Record,
+    clean,
+    flatten,
+    now,
+    text_of,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+KEY, PARENT = "seqzoo.key", "mlflow.parentRunId"
+ENVIRONMENT = {  # unless the user set them
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # by default 7, and four minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+class Tracker:
+    """Tracks one study. Nothing waits for MLflow but `close`, and that no longer than told.
+
+    Args:  root   the directory of all output: mlflow.db and mlflow-artifacts/ lie there
+           study  the name of the parent run
+           uri    where MLflow is; by default MLFLOW_TRACKING_URI, else the database in root
+    """
+
+    def __init__(self, root: str | os.PathLike[str], study: str, *, uri: str | None = None) -> None:
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        top = Path(root).resolve()
+        uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{top / 'mlflow.db'}"
+        self._study = Record(_hash(study), study)
+        self._outbox = Outbox(MlflowStore(top, uri))
+
+    def start_study(self, tags: Mapping[str, object], params: Mapping[str, object]) -> None:
+        own = {"study": self._study.name, "seqzoo.role": "study"}
+        self._put(self._study.describe, {**tags, **own}, flatten(params))
+
+    def start_run(
+        self,
+        name: str,
+        fingerprint: str,
+        *,
+        code: str,
+        steps: int,
+        config: Mapping[str, Any],
+        tags: Mapping[str, object] | None = None,
+    ) -> TrackedRun:
+        """The run of this study with that fingerprint and code: a new one, or the one of before.
+
+        `config` (JSON values) becomes the artifact config.json and, flattened, the params.
+        `steps` is the planned number of training steps: it says how curves are thinned.
+        """
+        study = self._study
+        key = _hash(study.name, fingerprint, code)
+        record = Record(key, name, study, steps=steps, config=json.loads(json.dumps(config)))
+        own = {"study": study.name, "fingerprint": fingerprint, "code": code}
+        self._put(record.describe, {**(tags or {}), **own}, flatten(config), of=record)
+        return TrackedRun(record, self._put)
+
+    def close(self, timeout: float = 60.0, *, status: str = "finished") -> bool:
+        """Write what is left, at most `timeout` seconds long; whether everything is written."""
+        if not self._outbox.started:
+            return True
+        self._put(self._study.finish, status, [], now())
+        return self._outbox.close(timeout)
+
+    def _put(self, change: Callable[..., None], *args: object, of: Record | None = None) -> None:
+        self._outbox.put(of or self._study, change, *args)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        interrupted = kind is not None and not issubclass(kind, Exception)
+        self.close(status="finished" if kind is None else "killed" if interrupted else "failed")
+
+
+class TrackedRun:
+    """One run, made by `Tracker.start_run`."""
+
+    def __init__(self, record: Record, put: Callable[..., None]) -> None:
+        self._record, self._put = record, put
+
+    def metric(self, step: int, name: str, value: float) -> None:
+        """One point of a curve. `value` is a Python number: reading a tensor may have to wait."""
+        self._put(self._record.add, Point(name, step, float(value)), of=self._record)
+
+    def finish(self, status: str, metrics: Mapping[str, float] | None = None) -> None:
+        """End, with a status of the results table and the final metrics, put at the last step."""
+        last = self._record.steps
+        points = [Point(name, last, float(value)) for name, value in (metrics or {}).items()]
+        self._put(self._record.finish, status, points, now(), of=self._record)
+
+
+class NoTracker(Tracker):
+    """Tracks nothing."""
+
+    def __init__(self) -> None:
+        self._study = Record("", "")
+
+    def close(self, timeout: float = 0.0, *, status: str = "finished") -> bool:
+        return True
+
+    def _put(self, change: Callable[..., None], *args: object, of: Record | None = None) -> None:
+        pass
+
+
+class MlflowStore:
+    """The tracking store, through MlflowClient only: mlflow's global state stays untouched."""
+
+    def __init__(self, root: Path, uri: str) -> None:
+        self.uri = uri
+        self._root = root
+        path = uri.removeprefix("sqlite:///")
+        self._database = None if path in (uri, ":memory:") else Path(path)
+        self._experiment = ""
+        self._opened: MlflowClient | None = None
+
+    def write(self, record: Record) -> None:
+        """Write what is new in a record. What a failure left is written by the next call."""
+        client = self._client()
+        run_id = self._run_id(client, record)
+        self._write_words(client, run_id, record)
+        self._write_points(client, run_id, record)
+        self._write_status(client, run_id, record)
+        if record.config is not None:  # last: an artifact store can be away by itself
+            client.log_dict(run_id, record.config, "config.json")
+            record.config = None
+
+    def _client(self) -> MlflowClient:
+        if self._opened is None:
+            from mlflow import MlflowClient
+
+            for name in ("mlflow", "alembic", "urllib3.connectionpool"):
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+            with self._lock():
+                if self._database is not None:
+                    prepare_database(self._database, self._artifacts)
+                client = MlflowClient(self.uri, self.uri)
+                self._experiment = self._experiment_id(client)
+            self._opened = client
+        return self._opened
+
+    def _lock(self) -> contextlib.AbstractContextManager[None]:
+        """Processes that open a new database, or make the same run, do so one by one."""
+        beside = self._database or self._root / "mlflow"
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        return file_lock(beside.with_name(f".{beside.name}.lock"))
+
+    @property
+    def _artifacts(self) -> str:
+        return (self._root / "mlflow-artifacts").as_uri()
+
+    def _experiment_id(self, client: MlflowClient) -> str:
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "seqzoo"
+        served = self.uri.startswith(("http:", "https:", "databricks"))
+        place = None if served else self._artifacts
+        found = client.get_experiment_by_name(name)
+        if found is not None and place is not None and found.artifact_location != place:
+            # the database was moved or is shared: artifacts of this root must not land elsewhere
+            name = f"{name}-{_hash(place)[:8]}"
+            found = client.get_experiment_by_name(name)
+        return found.experiment_id if found else client.create_experiment(name, place)
+
+    def _run_id(self, client: MlflowClient, record: Record) -> str:
+        if record.run_id is not None:
+            return record.run_id
+        tags = {KEY: record.key, **record.tags}
+        if record.parent is not None:
+            tags[PARENT] = self._run_id(client, record.parent)
+        with self._lock():
+            same = f"tags.`{KEY}` = '{record.key}'"
+            found = client.search_runs([self._experiment], same, max_results=1)
+            if not found:
+                name = text_of(record.name, NAME_LENGTH)
+                found = [client.create_run(self._experiment, record.started, tags, name)]
+                record.fresh = True
+        record.run_id, record.stored_status = found[0].info.run_id, found[0].info.status
+        return found[0].info.run_id
+
+    def _write_words(self, client: MlflowClient, run_id: str, record: Record) -> None:
+        from mlflow.entities import Param, RunTag
+
+        if record.params:  # params are immutable: a second value is an error, the same one a waste
+            known = client.get_run(run_id).data.params
+            new = [Param(k, v) for k, v in record.params.items() if k not in known]
+            client.log_batch(run_id, params=new)
+            record.params = {}
+        client.log_batch(run_id, tags=[RunTag(k, v) for k, v in record.tags.items()])
+        record.tags = {}
+
+    def _write_points(self, client: MlflowClient, run_id: str, record: Record) -> None:
+        try:
+            new = self._new_points(client, run_id, record)
+            for start in range(0, len(new), FLUSH_CHANGES):
+                client.log_batch(run_id, metrics=new[start : start + FLUSH_CHANGES])
+        except Exception:
+            record.stored_steps, record.fresh = {}, False  # unknown: part of it may have arrived
+            raise
+        record.points = []
+
+    def _new_points(self, client: MlflowClient, run_id: str, record: Record) -> list[Metric]:
+        """The points that the store does not have: it would keep a second one for the step."""
+        from mlflow.entities import Metric, RunTag
+
+        new: list[Metric] = []
+        for point in record.points:
+            name = clean(point.name)
+            if name not in record.stored_steps:
+                old = [] if record.fresh else client.get_metric_history(run_id, name)
+                record.stored_steps[name] = {metric.step for metric in old}
+            if point.step in record.stored_steps[name]:
+                continue
+            record.stored_steps[name].add(point.step)
+            if math.isinf(point.value):  # which a store turns into 1.8e308
+                text = f"{name} is {point.value} at step {point.step}"
+                client.log_batch(run_id, tags=[RunTag("infinite", text)])
+            value = point.value if math.isfinite(point.value) else math.nan
+            new.append(Metric(name, value, point.time, point.step))
+        return new
+
+    def _write_status(self, client: MlflowClient, run_id: str, record: Record) -> None:
+        status = record.status
+        if status is None or record.stored_status in (status, "FINISHED"):
+            return  # a finished run that is only said again keeps its end
+        if status == "RUNNING":
+            client.update_run(run_id, status=status)
+        else:
+            client.set_terminated(run_id, status=status, end_time=record.ended)
+        record.stored_status = status
+
+
+def prepare_database(path: Path, artifacts: str) -> None:
+    """See that there is a database, and fail at once where mlflow would try for an hour.
+
+    It is migrated under another name, then renamed: a kill on the way leaves no half-made one.
+    """
+    if set("%?") & set(str(path)):
+        raise ValueError("use a path without '%' and '?', which have a meaning in its address")
+    if path.exists():
+        return _probe(path)
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    unfinished = path.with_name(f".{path.name}.new")
+    for name in (unfinished, unfinished.with_name(f"{unfinished.name}-journal")):
+        name.unlink(missing_ok=True)  # of a process that was killed
+    _probe(unfinished)
+    SqlAlchemyStore(f"sqlite:///{unfinished}", artifacts).engine.dispose()
+    unfinished.replace(path)
+    return None
+
+
+def _probe(path: Path) -> None:
+    """Raise what is wrong with a database; one that is not there is made, empty."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+
+
+def _hash(*words: str) -> str:
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:32]
