@@ -1,0 +1,1 @@
+"""Frames in; tables, figures and pages out. Reads `sweeps.results` only."""

@@ -1,0 +1,136 @@
+"""A methods paragraph, from the plan: what was run, how it was judged, what that is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reports.contrast import Analysis
+from reports.formats import count, fixed, percent, plural, short
+from reports.stats import ALPHA, MAX_EXACT
+
+
+def methods(analysis: Analysis) -> str:
+    """What a paper's methods section would say; a plan that records less gives a shorter text."""
+    plan = analysis.study.plan
+    experiment = plan["arms"][0].get("experiment") or {}
+    parts = (
+        _task(plan, experiment.get("task") or {}),
+        _model(analysis, experiment.get("model") or {}),
+        _training(experiment.get("train") or {}),
+        _tuning(analysis),
+        _statistics(analysis),
+        _scope(experiment.get("task") or {}),
+    )
+    return " ".join(part for part in parts if part)
+
+
+def _task(plan: dict[str, Any], task: dict[str, Any]) -> str:
+    name = plan.get("task") or task.get("kind") or "not recorded"
+    fields = ", ".join(f"{k} {_value(v)}" for k, v in task.items() if k not in ("kind", "seed"))
+    chance = plan.get("chance")
+    floor = "" if chance is None else f"; chance scores {fixed(chance)}"
+    return f"Task: {name}{f' ({fields})' if fields else ''}{floor}."
+
+
+def _model(analysis: Analysis, model: dict[str, Any]) -> str:
+    plan = analysis.study.plan
+    size = [f"{key} {_value(model[key])}" for key in ("depth", "width") if key in model]
+    size += [f"{count(analysis.baseline.parameters)} parameters"] * (
+        analysis.baseline.parameters is not None
+    )
+    settings = plan.get("settings") or ()
+    listed = f" ({', '.join(size)})" if size else ""
+    text = f"Baseline: {plan.get('base', 'model')}{listed}"
+    text += f", with the settings {' '.join(settings)} in every arm." if settings else "."
+    if plan.get("gain"):
+        text += f" Kernel gain: {plan['gain']}, in all arms, the baseline included."
+    if plan.get("match") not in (None, "none", "no", "off"):
+        text += f" Arms are matched by {plan['match']}."
+    return text
+
+
+def _training(train: dict[str, Any]) -> str:
+    if not train:
+        return ""
+    facts = [f"weight decay {short(train['weight_decay'])}"] if "weight_decay" in train else []
+    facts += [f"batch size {train['batch_size']}"] if "batch_size" in train else []
+    facts += [f"{count(train['steps'])} steps"] if "steps" in train else []
+    facts += [f"gradient norm clipped at {short(train['clip'])}"] if train.get("clip") else []
+    facts += [f"stopped at validation accuracy {train['stop_at']}"] if train.get("stop_at") else []
+    warmup = train.get("warmup")
+    share = f" over {_warmup(warmup)}" if warmup is not None else ""
+    select = train.get("select", "last").replace("-", " ")
+    return (
+        f"Training: AdamW ({', '.join(facts)}), linear warm-up{share}, then cosine decay to zero; "
+        f"the {select} model is evaluated, on the test split once."
+    )
+
+
+def _warmup(warmup: float) -> str:
+    return f"{percent(warmup)} of the steps" if warmup <= 1 else f"{count(warmup)} steps"
+
+
+def _tuning(analysis: Analysis) -> str:
+    plan = analysis.study.plan
+    if not plan.get("trials"):
+        return "Nothing was tuned: every arm was trained exactly as given."
+    seeds = plan.get("tuning_seeds") or ()
+    low_high = plan.get("lr_range")
+    where = f" between {short(low_high[0])} and {short(low_high[1])}" if low_high else ""
+    steps = f" of {count(plan['tuning_steps'])} steps" if plan.get("tuning_steps") else ""
+    which = f" on {_seeds(seeds)}, disjoint from the reported ones" if seeds else ""
+    return (
+        f"The learning rate was tuned for each arm separately with the same budget, "
+        f"{plural(plan['trials'], 'trial')}{steps}{where}, on the validation split{which}."
+    )
+
+
+def _statistics(analysis: Analysis) -> str:
+    seeds = analysis.study.plan["seeds"]
+    chance = "" if analysis.chance is None else f" ({fixed(analysis.chance)})"
+    return (
+        f"Each arm was trained with {_seeds(seeds)}; a seed fixes the initial values and the "
+        "training batches, and is shared by all arms. The primary outcome, named before training, "
+        f"is {analysis.outcome}. Means and differences, paired by seed, have 95 % t intervals, not "
+        f"adjusted for the number of arms.{_test(analysis)} Runs that diverged count with the "
+        f"task's chance score{chance}; runs that ended otherwise are missing."
+    )
+
+
+def _test(analysis: Analysis) -> str:
+    contrasts = [arm.contrast for arm in analysis.others if arm.contrast]
+    if not contrasts:
+        return ""
+    if all(contrast.underpowered for contrast in contrasts):
+        return " No test was made: with so few seeds none could reach 0.05."
+    most = max(contrast.difference.n for contrast in contrasts)
+    flips = "exact: all 2^n sign flips" if most <= MAX_EXACT else "100,000 random sign flips"
+    return (
+        f" p is from the paired permutation test ({flips}, two-sided), corrected by Holm over "
+        f"{plural(len(contrasts), 'contrast')} of the primary outcome and in bold below {ALPHA}; "
+        "all other numbers are descriptive."
+    )
+
+
+def _scope(task: dict[str, Any]) -> str:
+    seed = f" (task seed {task['seed']})" if "seed" in task else ""
+    return (
+        f"All seeds share the task's validation and test sets{seed}, and one learning rate per "
+        "arm: the intervals are about the variation over initial values and training data for "
+        "this test set and these rates, not about other tasks, test sets or a repeated tuning."
+    )
+
+
+def _seeds(seeds: Any) -> str:
+    seeds = list(seeds)
+    consecutive = len(seeds) > 2 and seeds == list(range(seeds[0], seeds[0] + len(seeds)))
+    listed = f"{seeds[0]} to {seeds[-1]}" if consecutive else ", ".join(map(str, seeds))
+    return f"{plural(len(seeds), 'seed')} ({listed})"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("kind", "set"))
+    if isinstance(value, list):
+        return "+".join(map(_value, value)) or "none"
+    return short(value, 6) if isinstance(value, float) else str(value)

@@ -1,0 +1,174 @@
+"""Copying: remember the data, wait, write it down.  Selective: the data lies among blanks.
+
+    canonical   . 3 . . 5 2 . | > > >            mad   . 3 . . 5 . 2 > . . .
+    targets                     3 5 2                                  3 5 2
+
+Source:  Arjovsky et al. 2016, arXiv:1511.06464 (copying);  Gu and Dao 2023, "Mamba",
+         arXiv:2312.00752, section 4.1.1 (selective);  state-spaces/s4@d27bdf9
+         src/dataloaders/datasets/copying.py;  Poli et al. 2024, "MAD", arXiv:2403.17844,
+         athms/mad-lab@0f49a45 mad/data/instances.py.
+Differs: Mamba's generator was never released: here its 4,096 positions hold data and blanks, and
+         the markers follow them, as in S4.  MAD inserts blanks before one of the items, so that
+         the last item always touches the marker and positions are not uniform (`variant=mad`
+         does the same, but reproducibly: upstream uses numpy's global generator).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from tasks.counting import power, subsets
+from tasks.rng import Integers, Words, distinct, integers
+from tasks.task import IGNORE, Batch, Content, Task, scatter
+from zoo.spec import Context
+
+DATA, POSITIONS = 1, 2
+
+
+class Copying(Task, kind="copying"):
+    """Copying: num_tokens data ids, blanks, then as many places to write them.
+
+    `canonical` has a marker at each place to write; its `length` counts data and blanks, so
+    that the inputs have length + num_tokens positions.  `mad` has one marker and then blanks;
+    its `length` counts everything.
+    """
+
+    factors: ClassVar[dict[str, str]] = {
+        "num_tokens": "data ids to remember",
+        "longest_gap": "positions from an id to the place where it is due, the longest",
+    }
+
+    variant: Literal["canonical", "mad"] = "canonical"
+    vocab_size: Annotated[
+        int, Field(ge=4, le=2**31, description="ids: the data, a blank and a marker")
+    ] = 10
+    length: Annotated[
+        int,
+        Field(ge=1, le=2**24, description="data and blanks; in variant mad all positions"),
+    ] = 110
+    num_tokens: Annotated[int, Field(ge=1, description="data ids to remember")] = 10
+
+    def problems(self) -> Iterator[str]:
+        num = self.num_tokens
+        needed = 2 * num + 2 if self.variant == "mad" else num
+        if self.length < needed:
+            yield f"length={self.length} is too short for num_tokens={num}: needs >= {needed}"
+
+    @property
+    def num_data(self) -> int:
+        """Different data ids."""
+        return self.vocab_size - 2
+
+    @property
+    def blank(self) -> int:
+        return self.num_data if self.variant == "mad" else 0
+
+    @property
+    def marker(self) -> int:
+        return self.vocab_size - 1
+
+    @property
+    def waiting(self) -> int:
+        """Positions up to the first place to write."""
+        return self.length - self.num_tokens if self.variant == "mad" else self.length
+
+    @property
+    def region(self) -> int:
+        """Positions that hold data and blanks, ahead of any marker."""
+        return self.waiting - 1 if self.variant == "mad" else self.waiting
+
+    @property
+    def vocabulary(self) -> dict[str, range]:
+        marker = range(self.marker, self.vocab_size)
+        if self.variant == "mad":
+            blank = range(self.blank, self.blank + 1)
+            return {"data": range(self.num_data), "blank": blank, "marker": marker}
+        return {"blank": range(1), "data": range(1, self.marker), "marker": marker}
+
+    @property
+    def context(self) -> Context:
+        size, length = self.vocab_size, self.waiting + self.num_tokens
+        return Context(num_inputs=size, num_outputs=size, length=length)
+
+    @property
+    def chance(self) -> float:
+        """Each target is uniform over the data ids."""
+        return 1 / self.num_data
+
+    @property
+    def num_contents(self) -> int:
+        return power(self.num_data, self.num_tokens)
+
+    def positions(self, keys: Words) -> Integers:
+        """Where the data lies in the region, rising.                       (B, num_tokens)"""
+        return np.tile(np.arange(self.num_tokens), (len(keys), 1))
+
+    def draw(self, keys: Words) -> Content:
+        first = self.vocabulary["data"].start
+        return {
+            "data": integers(keys, DATA, self.num_tokens, self.num_data) + first,
+            "positions": self.positions(keys),
+        }
+
+    def render(self, content: Content, keys: Words, split: str) -> Batch:
+        inputs = np.full((len(keys), self.context.length), self.blank)
+        scatter(inputs, content["positions"], content["data"])
+        if self.variant == "mad":
+            inputs[:, self.region] = self.marker
+        else:
+            inputs[:, self.waiting :] = self.marker
+        due = self.waiting + np.arange(self.num_tokens)
+        return Batch.answered(
+            inputs,
+            due,
+            content["data"],
+            num_tokens=self.num_tokens,
+            longest_gap=(due - content["positions"]).max(axis=1),
+        )
+
+    def oracle(
+        self, inputs: NDArray[Any], lengths: NDArray[Any] | None = None
+    ) -> NDArray[np.int64]:
+        answers = np.full(inputs.shape, IGNORE)
+        for row, out in zip(inputs, answers, strict=True):
+            seen = row[: self.region]
+            data = seen[seen != self.blank][: self.num_tokens]
+            out[self.waiting : self.waiting + len(data)] = data
+        return answers
+
+
+class SelectiveCopying(Copying, kind="selective-copying"):
+    """Selective copying: the data lies at random places among blanks, its order is kept.
+
+    `canonical` places it uniformly: every choice of num_tokens of the `length` positions is
+    equally likely.  `mad` puts each blank before a uniformly chosen item.
+    """
+
+    vocab_size: Annotated[
+        int, Field(ge=4, le=2**31, description="ids: the data, a blank and a marker")
+    ] = 12
+    length: Annotated[
+        int,
+        Field(ge=1, le=2**24, description="data and blanks; in variant mad all positions"),
+    ] = 64
+    num_tokens: Annotated[int, Field(ge=1, description="data ids to remember")] = 6
+
+    @property
+    def num_contents(self) -> int:
+        if self.variant == "mad":
+            return super().num_contents  # positions differ too, but some are far likelier
+        return super().num_contents * subsets(self.length, self.num_tokens)
+
+    def positions(self, keys: Words) -> Integers:
+        num = self.num_tokens
+        if self.variant == "canonical":
+            return np.sort(distinct(keys, POSITIONS, num, self.length), axis=1)
+        before = integers(keys, POSITIONS, self.region - num, num)
+        cells = (before + num * np.arange(len(keys))[:, None]).reshape(-1)
+        blanks = np.bincount(cells, minlength=num * len(keys)).reshape(-1, num)
+        return np.arange(num) + np.cumsum(blanks, axis=1)

@@ -1,0 +1,267 @@
+"""Task: a frozen spec that makes examples by number.  Batch: what it makes.
+
+`generate(indices, split)` is a pure function of (task, fields, seed, split, index): the same
+example for any batch, order, process or machine.  A task says how to draw an example's content
+from its key (`draw`), and how to lay it out (`render`).
+
+Axes: B examples, L positions.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from tasks.rng import STEP, U, Words, example_keys, mix, retry_keys, stream_key
+from zoo.spec import Context, Spec
+
+IGNORE = -100  # target of a position that is not scored: cross_entropy's default
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[str, ...] = get_args(Split)
+BUCKETS = 16  # of content; a split owns some, so that no content is in two splits
+OWNED = {"train": (0, 12), "validation": (12, 14), "test": (14, 16)}
+MANY_ENOUGH = 2**48  # from here on contents do not meet by chance, and splits are streams
+MAX_ATTEMPTS = 4096
+CHUNK = 2**16  # positions made at a time, so that the arrays stay in the cache
+
+ARRAYS = ("inputs", "targets", "mask", "lengths")
+Content = dict[str, NDArray[np.int64]]
+
+
+class DataSpaceExhausted(ValueError):
+    """A split has no example left to give: the task has too few different ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Examples. `targets[b, t]` is what to answer at position t, having read inputs[b, :t + 1].
+
+    inputs   ids int64, or reals float32                              (B, L) or (B, L, C)
+    targets  ids int64, IGNORE where nothing is scored; or one label  (B, L) or (B,)
+    mask     True where scored, of targets' shape
+    lengths  positions that count, int64                              (B,)
+    factors  what to slice results by: name -> array                  (B,)
+    """
+
+    inputs: NDArray[Any]
+    targets: NDArray[Any]
+    mask: NDArray[np.bool_]
+    lengths: NDArray[np.int64]
+    factors: dict[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @classmethod
+    def of(cls, inputs: NDArray[Any], targets: NDArray[Any], **factors: Any) -> Self:
+        """Sequences of full length; a factor may be one number for all of them."""
+        num, length = inputs.shape[:2]
+        columns = {name: np.array(np.broadcast_to(x, num)) for name, x in factors.items()}
+        return cls(inputs, targets, targets != IGNORE, np.full(num, length), columns)
+
+    @classmethod
+    def answered(
+        cls, inputs: NDArray[Any], at: NDArray[Any], answers: NDArray[Any], **factors: Any
+    ) -> Self:
+        """Scored at the positions `at` only, (M,) or (B, M), with `answers` (B, M)."""
+        targets = np.full(inputs.shape, IGNORE)
+        scatter(targets, at, answers)
+        return cls.of(inputs, targets, **factors)
+
+    @classmethod
+    def next_tokens(cls, inputs: NDArray[Any], last: NDArray[Any], **factors: Any) -> Self:
+        """Scored everywhere: the token that follows, and `last` (B,) at the end."""
+        targets = np.concatenate([inputs[:, 1:], last[:, None]], axis=1)
+        return cls.of(inputs, targets, **factors)
+
+    def room(self, num: int) -> Self:
+        """Space for `num` examples of this kind."""
+
+        def empty(array: NDArray[Any]) -> NDArray[Any]:
+            return np.empty((num, *array.shape[1:]), array.dtype)
+
+        columns = {name: empty(column) for name, column in self.factors.items()}
+        arrays = [empty(getattr(self, name)) for name in ARRAYS]
+        return type(self)(arrays[0], arrays[1], arrays[2], arrays[3], columns)
+
+    def put(self, start: int, part: Self) -> None:
+        """Copy the part's examples to the places from `start` on."""
+        here = slice(start, start + len(part))
+        for name in ARRAYS:
+            getattr(self, name)[here] = getattr(part, name)
+        for name, column in part.factors.items():
+            self.factors[name][here] = column
+
+
+def scatter(array: NDArray[Any], at: NDArray[Any], values: NDArray[Any] | int) -> None:
+    """array[b, at[b, m]] = values[b, m], in place; `at` is (M,) or (B, M)."""
+    rows = np.arange(len(array))[:, None] * array.shape[1]
+    array.reshape(-1)[rows + at] = values
+
+
+class Task(Spec):
+    """A synthetic task. A subclass with a kind is registered: `class Mqar(Task, kind="mqar")`."""
+
+    generator_version: ClassVar[int] = 1  # to raise when a change moves a task's stream
+    factors: ClassVar[dict[str, str]] = {}  # name -> what it means
+
+    seed: Annotated[
+        int, Field(ge=0, lt=2**63, description="fixes the train, validation and test sets")
+    ] = 0
+
+    # What a task is
+
+    @property
+    @abstractmethod
+    def context(self) -> Context:
+        """All that a model may know: ids or features, classes, length, head."""
+
+    @property
+    @abstractmethod
+    def vocabulary(self) -> dict[str, range]:
+        """The ids by use, in rising order: {"filler": range(0, 1), "key": range(1, 4096), ...}."""
+
+    @property
+    @abstractmethod
+    def chance(self) -> float:
+        """The expected accuracy of the best predictor that sees no input, exactly.
+
+        It is that of the law which the splits partition, at the positions scored in `test`.
+        """
+
+    @property
+    def floor(self) -> float | None:
+        """The accuracy of a known shortcut that answers from the input without solving it."""
+        return None
+
+    @property
+    @abstractmethod
+    def num_contents(self) -> int:
+        """How many different contents there are (see `counting`); fewer where some are likelier."""
+
+    def determined(self, split: str) -> bool:
+        """Whether the inputs settle every target of the split, so that an oracle is right."""
+        return True
+
+    @abstractmethod
+    def draw(self, keys: Words) -> Content:
+        """What tells one example from another, without random filler: name -> (B, N)."""
+
+    @abstractmethod
+    def render(self, content: Content, keys: Words, split: str) -> Batch:
+        """The examples of these contents; filler is drawn from the keys."""
+
+    @abstractmethod
+    def oracle(
+        self, inputs: NDArray[Any], lengths: NDArray[Any] | None = None
+    ) -> NDArray[np.int64]:
+        """The right answers, from the inputs alone; IGNORE where there is none.      (B, L)"""
+
+    def problems(self) -> Iterable[str]:
+        """What makes the fields impossible together: field, value, limit, a way out."""
+        return ()
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        found = list(self.problems())
+        if found:
+            raise ValueError("; ".join(found))
+        return self
+
+    # What every task does
+
+    @property
+    def partitioned(self) -> bool:
+        """True: splits own contents. False: so many contents that streams never meet."""
+        return self.num_contents < MANY_ENOUGH
+
+    def generate(self, indices: Sequence[int] | NDArray[Any], split: str = "train") -> Batch:
+        """The examples of these numbers.
+
+        Args:    indices  whole numbers in [0, 2^63), in any order       (B,)
+                 split    train, validation or test
+        Raises:  ValueError for other indices or splits; DataSpaceExhausted where the split
+                 owns no example, or hardly any.
+        """
+        if split not in SPLITS:
+            raise ValueError(f"split={split!r}: choose from {', '.join(SPLITS)}")
+        keys = example_keys(_stream(self, split), _checked(indices))
+        rows = max(1, CHUNK // self.context.length)
+        first = self.render(*self._owned(keys[:rows], split), split)
+        if len(keys) <= rows:
+            return first
+        whole = first.room(len(keys))
+        whole.put(0, first)
+        for start in range(rows, len(keys), rows):  # copied while it is still in the cache
+            part = self.render(*self._owned(keys[start : start + rows], split), split)
+            whole.put(start, part)
+        return whole
+
+    def content_key(self, indices: Sequence[int] | NDArray[Any], split: str = "train") -> Words:
+        """A 64-bit hash of each example's content; equal contents, equal keys.        (B,)"""
+        keys = example_keys(_stream(self, split), _checked(indices))
+        return _content_hash(self._owned(keys, split)[0])
+
+    def _owned(self, keys: Words, split: str) -> tuple[Content, Words]:
+        """Contents that the split owns, and their keys: a foreign one is drawn again."""
+        content = self.draw(keys)
+        if not self.partitioned:
+            return content, keys
+        final = keys.copy()
+        rows = np.flatnonzero(~_belongs(content, split))
+        for attempt in range(1, MAX_ATTEMPTS):
+            if not rows.size:
+                return content, final
+            again = retry_keys(keys[rows], attempt)
+            drawn = self.draw(again)
+            right = _belongs(drawn, split)
+            final[rows[right]] = again[right]
+            for name, array in content.items():
+                array[rows[right]] = drawn[name][right]
+            rows = rows[~right]
+        if not rows.size:
+            return content, final
+        raise DataSpaceExhausted(
+            f"{self.kind}: {MAX_ATTEMPTS} attempts gave no {split} example; there are only about "
+            f"{self.num_contents} different examples for all splits: make the task larger"
+        )
+
+
+def _stream(task: Task, split: str) -> int:
+    """Fields at their defaults are left out: a new field does not move the data of old tasks."""
+    chosen = task.model_dump(mode="json", exclude_defaults=True, exclude={"seed"})
+    return stream_key([task.kind, task.generator_version, chosen, task.seed, split])
+
+
+def _checked(indices: Sequence[int] | NDArray[Any]) -> Words:
+    array = np.asarray(indices)
+    if array.shape == (0,):
+        return np.empty(0, U)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise ValueError(f"indices={indices!r:.60}: needs a list of whole numbers in [0, 2^63)")
+    if int(array.min()) < 0 or int(array.max()) >= 2**63:
+        worst = array.min() if int(array.min()) < 0 else array.max()
+        raise ValueError(f"indices: {worst} is outside [0, 2^63): examples are numbered from 0")
+    return array.astype(U)
+
+
+def _content_hash(content: Content) -> Words:
+    total: Any = 0
+    start = 1
+    for array in content.values():
+        slots = np.arange(start, start + array.shape[1], dtype=U)
+        total = total + mix(array.astype(U) + slots * U(STEP)).sum(axis=1, dtype=U)
+        start += array.shape[1]
+    return mix(total)
+
+
+def _belongs(content: Content, split: str) -> NDArray[np.bool_]:
+    low, high = OWNED[split]
+    bucket = _content_hash(content) % U(BUCKETS)
+    return (bucket >= low) & (bucket < high)

@@ -1,0 +1,51 @@
+import pytest
+
+from reports import formats
+from reports.stats import Estimate
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "expected"),
+    [
+        ("fixed", 0.12345, "0.123"),
+        ("fixed", -0.0001, "0.000"),
+        ("fixed", None, "–"),
+        ("fixed", float("nan"), "–"),
+        ("signed", 0.12345, "+0.123"),
+        ("signed", -0.5, "-0.500"),
+        ("signed", -0.0001, "+0.000"),
+        ("signed", 0.0, "+0.000"),
+        ("short", 0.00031, "0.00031"),
+        ("short", 12.345, "12.3"),
+        ("short", float("inf"), "–"),
+        ("count", 12345, "12,345"),
+        ("count", None, "–"),
+        ("percent", 0.83, "83 %"),
+        ("percent", 0.0, "0 %"),
+        ("percent", 0.004, "0.4 %"),
+        ("percent", 0.0999, "9.99 %"),
+        ("percent", 0.1, "10 %"),
+        ("percent", None, "–"),
+        ("p_value", 0.03125, "0.031"),
+        ("p_value", 1.0, "1"),
+        ("p_value", 0.997, "1"),
+        ("p_value", 0.00005, "<0.0001"),
+        ("p_value", 0.0078125, "0.0078"),
+        ("p_value", None, "–"),
+    ],
+)
+def test_numbers_as_people_read_them(function, value, expected):
+    assert getattr(formats, function)(value) == expected
+
+
+def test_intervals_and_pairs():
+    assert formats.interval(Estimate(3, 0.5, 0.25, 0.75)) == "[0.250, 0.750]"
+    assert formats.interval(Estimate(3, 0.5, -0.25, 0.75), sign=True) == "[-0.250, +0.750]"
+    assert formats.interval(Estimate(1, 0.5)) == formats.interval(None) == "–"
+    assert formats.mean_and_half(Estimate(3, 0.5, 0.25, 0.75)) == "0.500 ± 0.250"
+    assert formats.mean_and_half(Estimate(1, 0.5)) == "0.500"
+    assert formats.mean_and_half(Estimate(0)) == "–"
+    assert formats.change((12.0, 17.53)) == "12 → 17.5"
+    assert formats.change((None, 17.53)) == "– → 17.5"
+    assert formats.change((None, None)) == "–"
+    assert (formats.plural(1, "seed"), formats.plural(2, "seed")) == ("1 seed", "2 seeds")

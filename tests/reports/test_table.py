@@ -1,0 +1,227 @@
+import csv
+import html
+import io
+import re
+import subprocess
+from html.parser import HTMLParser
+
+import polars as pl
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from reports.table import (
+    Column,
+    Strong,
+    Table,
+    escape_html,
+    escape_latex,
+    escape_markdown,
+    plain,
+    to_bullet,
+    to_csv,
+    to_html,
+    to_latex,
+    to_markdown,
+)
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\\ & % $ # _ { } ~ ^",
+    "a|b `c` *d* _e_ [f](http://g)",
+    "\"quoted\" 'single' --dashes--",
+    "[0pt]",
+    "*star",
+    "\\input{/etc/passwd}",
+    "line\nbreak\x00null",
+    "é 中 → ± †",
+    "",
+)
+texts = st.text(max_size=40)
+
+
+@pytest.fixture
+def table():
+    frame = pl.DataFrame({"arm": list(HOSTILE), "p": [0.01] + [0.5] * (len(HOSTILE) - 1)})
+    return Table(
+        name="hostile",
+        caption="A & B: 100 % <b>",
+        frame=frame,
+        columns=(
+            Column("arm_name", lambda r: r["arm"], "left"),
+            Column("p", lambda r: Strong(str(r["p"])) if r["p"] < 0.05 else str(r["p"])),
+        ),
+        notes=("a note_with $ signs",),
+    )
+
+
+# ------------------------------------------------------------------------------------ Markdown
+
+
+def unescaped(text, sign):
+    return len(re.findall(rf"(?<!\\)(?:\\\\)*{re.escape(sign)}", text))
+
+
+def test_markdown_is_a_padded_pipe_table():
+    t = Table(
+        "t",
+        "Cap",
+        pl.DataFrame({"a": ["x", "long name"], "v": [1, 22]}),
+        (Column("a", lambda r: r["a"], "left"), Column("value", lambda r: str(r["v"]))),
+        ("why",),
+    )
+    assert to_markdown(t) == (
+        "**Cap**\n\n"
+        "| a         | value |\n"
+        "|-----------|------:|\n"
+        "| x         |     1 |\n"
+        "| long name |    22 |\n"
+        "\n- why\n"
+    )
+
+
+def test_no_name_adds_a_column_or_a_row_to_markdown(table):
+    lines = [line for line in to_markdown(table).splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(HOSTILE)
+    assert {unescaped(line, "|") for line in lines} == {3}
+    assert "**0.01**" in lines[2]
+    assert sum("**" in line for line in lines) == 1
+
+
+@given(texts)
+@example("&lt;script&gt;")
+@example("a\\|b")
+@settings(max_examples=200, deadline=None)
+def test_markdown_shows_the_text_that_was_given(text):
+    """Reading the escapes back, as a Markdown renderer does, gives the text."""
+    read = html.unescape(re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", escape_markdown(text)))
+    if "&" not in text:  # an entity that is not one is left alone, and read as it is
+        assert read == plain(text)
+    assert not re.search(r"<[A-Za-z/!?]", escape_markdown(text))
+
+
+def test_entities_are_shown_as_they_were_typed():
+    assert escape_markdown("&lt; &amp; &#60; R&D") == "&amp;lt; &amp;amp; &amp;#60; R&D"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("state_bytes", "state_bytes"),
+        ("_x_", "\\_x\\_"),
+        ("[0.1, 0.2]", "[0.1, 0.2]"),
+        ("[a](b)", "[a\\](b)"),
+        ("p <0.001 -> q", "p <0.001 -> q"),
+        ("$x$", "\\$x\\$"),
+    ],
+)
+def test_only_what_markdown_acts_on_is_escaped(text, expected):
+    assert escape_markdown(text) == expected
+
+
+@pytest.mark.parametrize("text", ["# head", "- item", "1. one", "> quote", "+ plus", "=== "])
+def test_a_bullet_begins_with_text(text):
+    assert to_bullet(text).startswith("- \\")
+    assert to_bullet("decay=off") == "- decay=off"
+
+
+# --------------------------------------------------------------------------------------- LaTeX
+
+COMMANDS = (
+    r"\\text(?:backslash|asciitilde|asciicircum|less|greater|bar|asciigrave)\{\}|\\ldots\{\}"
+    r"|\\[&%$#_{}]|\$\\?(?:-|pm|times|rightarrow|geq|leq|dagger)\$|\{[][*]\}|\{\}"
+)
+
+
+@given(texts)
+@example("\\&%$#_{}~^")
+@settings(max_examples=300, deadline=None)
+def test_nothing_special_reaches_latex(text):
+    rest = re.sub(COMMANDS, "", escape_latex(text))
+    assert not set(rest) & set('\\&%$#_{}~^<>|"[]*'), rest
+    assert all(c.isprintable() for c in rest)
+
+
+def test_latex_signs():
+    assert escape_latex("-0.12 to +0.3, 1e-3, 0-7") == "$-$0.12 to +0.3, 1e-3, 0-7"
+    assert escape_latex("a – b ± 1 †") == r"a -- b $\pm$ 1 $\dagger$"
+    assert escape_latex("x--y") == "x-{}-y"
+    assert escape_latex("é中") == "é?"
+
+
+def test_latex_is_a_booktabs_table(table):
+    text = to_latex(table)
+    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    assert len(body) == len(HOSTILE)
+    assert all(line.endswith(r" \\") for line in body)
+    assert [len(re.findall(r"(?<!\\)&", line)) for line in body] == [1] * len(HOSTILE)
+    assert r"\textbf{0.01}" in text
+    assert r"\begin{tabular}{@{}lr@{}}" in text
+    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+    assert set(re.findall(r"usepackage\{(\w+)", text)) == {"booktabs"}
+
+
+def test_latex_compiles(table, program, tmp_path):
+    source = (
+        "\\documentclass[twocolumn]{article}\n\\usepackage{booktabs}\n\\begin{document}\n"
+        f"{to_latex(table)}\\end{{document}}\n"
+    )
+    (tmp_path / "t.tex").write_text(source, encoding="utf-8")
+    command = [program("pdflatex"), "-no-shell-escape", "-interaction=nonstopmode", "t.tex"]
+    done = subprocess.run([*command[:3], "-halt-on-error", "t.tex"], cwd=tmp_path, timeout=120,
+                          capture_output=True, text=True, errors="replace")  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "t.pdf").read_bytes().startswith(b"%PDF")
+
+
+# --------------------------------------------------------------------------------- CSV and HTML
+
+
+def test_csv_holds_the_frame_itself(table):
+    rows = list(csv.reader(io.StringIO(to_csv(table), newline="")))
+    assert rows[0] == ["arm", "p"]
+    assert [row[0] for row in rows[1:]] == list(HOSTILE)
+    assert [float(row[1]) for row in rows[1:]] == table.frame["p"].to_list()
+
+
+def test_csv_keeps_every_digit_and_missing_values():
+    frame = pl.DataFrame({"x": [0.1 + 0.2, None]})
+    assert to_csv(Table("t", "", frame, ())) == "x\n0.30000000000000004\n\n"
+
+
+ALLOWED = {"figure", "figcaption", "div", "ul", "li", "strong"}
+ALLOWED |= {"table", "thead", "tbody", "tr", "th", "td"}
+
+
+class Reader(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.cells, self.inside = set(), [], False
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        if tag in ("td", "th"):
+            self.cells.append("")
+            self.inside = True
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag not in ("td", "th")
+
+    def handle_data(self, data):
+        if self.inside:
+            self.cells[-1] += data
+
+
+def test_html_shows_every_name_and_runs_none(table):
+    reader = Reader()
+    reader.feed(to_html(table))
+    assert reader.tags <= ALLOWED
+    assert reader.cells[2::2] == [plain(name) for name in HOSTILE]
+
+
+@given(texts)
+@settings(max_examples=100, deadline=None)
+def test_html_text_is_the_text_that_was_given(text):
+    escaped = escape_html(text)
+    assert html.unescape(escaped) == plain(text) or "&" in text
+    assert not set(escaped) & set("<>\"'")

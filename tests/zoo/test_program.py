@@ -1,0 +1,110 @@
+"""`python -m zoo`: what it prints, and that a wrong word is one helpful line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import zoo
+from zoo.__main__ import main
+from zoo.presets import names
+from zoo.spec import Spec
+
+
+def lines(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
+    assert main(list(words)) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out.splitlines()
+
+
+def test_list_names_every_preset_and_every_component(capsys: pytest.CaptureFixture[str]) -> None:
+    found = lines(capsys, "list")
+    for name in names():
+        assert any(line.split()[:1] == [name] for line in found)
+    slots = [s for s in Spec.__subclasses__() if s.__module__.startswith("zoo.") and s.choices()]
+    assert {"SequenceMixer", "ChannelMixer", "Decay", "Gating", "Length", "Parameterization"} <= {
+        s.__name__ for s in slots
+    }
+    for slot in slots:
+        (start,) = [i for i, line in enumerate(found) if line.startswith(f"{slot.__name__}: ")]
+        below = found[start + 1 : start + 1 + len(slot.choices())]
+        assert [line.split()[0] for line in below] == list(slot.choices())
+        assert all(len(line.split()) > 2 for line in below), "every component has a line about it"
+
+
+@pytest.mark.parametrize("name", names())
+def test_show(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    found = lines(capsys, "show", name, "length=33")
+    text = "\n".join(found)
+    assert found[0].startswith(f"{name}: ")
+    assert "differs:" in text
+    assert "sequences of 33" in text
+    model = zoo.preset(name).build(zoo.spec.Context(num_inputs=16, num_outputs=16, length=33))
+    assert f"parameters        {model.num_parameters():,}" in text
+    assert text.count("effective_length") == len(model.kernels())
+    for mixer in zoo.preset(name).mixers:
+        assert f": {mixer.kind} " in text
+
+
+def test_show_draws_a_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "kernels.png"
+    assert lines(capsys, "show", "sgconv", f"picture={file}")[-1] == f"wrote {file}"
+    assert file.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["lst"], "'lst' is not a command; nearest: list"),
+        (["list", "sgconv"], "perhaps: show sgconv"),
+        (["show"], "show needs the name of a model"),
+        (["show", "hyna"], "'hyna' is not a model; nearest: hyena"),
+        (["show", "xyzzy"], "nearest: all-on, attention"),
+        (["show", "s4d", "lenght=3"], "'lenght' is not a word; nearest: length"),
+        (["show", "s4d", "length"], "'length' is not word=value"),
+        (["show", "s4d", "length="], "'length=' is not word=value"),
+        (["show", "s4d", "length=0"], "length=0: expected a whole number from 1"),
+        (["show", "s4d", "length=x"], "length=x: expected"),
+        (["show", "attention", "picture=a.png"], "attention has no convolution kernel"),
+        (["show", "s4d", "picture=a.txt"], "expected a name that ends in .png"),
+        (["show", "s4d", "picture=/nowhere/at/all/a.png"], "No such file"),
+    ],
+)
+def test_a_wrong_word_is_one_line(
+    capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.startswith("zoo: ")
+    assert err.count("\n") == 1
+
+
+def test_help_is_quick() -> None:
+    """It brings no torch: typing --help must not take seconds."""
+    code = (
+        "import sys; from zoo.__main__ import main; main(['--help']);"
+        "sys.exit(len({'torch', 'numpy', 'matplotlib', 'pydantic'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.startswith("usage: python -m zoo")
+
+
+def test_no_word_is_the_help_and_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert capsys.readouterr().out.startswith("usage:")
+
+
+def test_names_of_the_package_come_when_they_are_used() -> None:
+    assert zoo.preset("s4d") is zoo.presets.preset("s4d")
+    assert zoo.model.ModelSpec is zoo.ModelSpec
+    assert callable(zoo.conv.fft_conv)
+    assert set(zoo.__all__) <= set(dir(zoo))
+    for name in zoo.__all__:
+        assert getattr(zoo, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'modle'"):
+        _ = zoo.modle

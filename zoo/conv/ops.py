@@ -1,0 +1,126 @@
+"""The long convolution: one function, several ways to compute it.
+
+Axes: B batch, D channels, L length, Lk <= L taps.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from zoo.conv.dispatch import Backend, Precision, choose
+from zoo.conv.lags import MODES, Mode
+
+Layout = Literal["bdl", "bld"]
+
+
+def fft_conv(  # noqa: PLR0913
+    u: Tensor,
+    k: Tensor | tuple[Tensor, Tensor],
+    *,
+    skip: Tensor | None = None,
+    pre: Tensor | None = None,
+    post: Tensor | None = None,
+    mode: Mode = "causal",
+    precision: Precision = "auto",
+    backend: Backend = "auto",
+    layout: Layout = "bdl",
+) -> Tensor:
+    """The convolution of long signals: y = post * (conv(x) + skip * x), x = pre * u.
+
+        causal       y_t = sum_{s <= t} k[t - s] x_s
+        correlation  y_t = sum_{s >= t} k[s - t] x_s                    the transpose of causal
+        circular     y_t = sum_s k[(t - s) mod L] x_s
+        two-sided    y_t = sum_{s <= t} kf[t - s] x_s + sum_{s > t} kb[s - t - 1] x_s
+
+    Computed in the widest of u, k and float32 (precision="auto"), or float32 ("fp32"); the result
+    has the dtype of u. Errors are relative to the size of the whole output, not of each element:
+    through rounding, y_t may depend on the future at the level of 1e-6 (float32) of its size, and
+    one NaN in a row makes the row NaN.
+
+    Args:    u          signal                                      (B, D, L), or (B, L, D): layout
+             k          kernel, zero beyond its taps; two-sided: the pair (kf, kb)         (D, Lk)
+             skip       weight of the input itself                                             (D,)
+             pre, post  gates                                                       the shape of u
+    Returns: the output                                                             the shape of u
+    Raises:  ValueError naming the shape or the word that cannot be.
+    Source:  Gu et al. 2022, arXiv:2111.00396; lags of "two-sided" as S4, SGConv and LongConv.
+    """
+    convolve = choose(backend, precision)
+    kernels = _kernels(k, mode)
+    if layout not in ("bdl", "bld"):
+        raise ValueError(f"layout={layout!r}: choose from bdl, bld")
+    _check_shapes(u, kernels, skip, (pre, post), layout)
+    if u.numel() == 0:  # FFT libraries refuse an empty batch
+        return u.clone()
+    dtype = _computed_in(u, kernels, precision)
+
+    def inner(x: Tensor) -> Tensor:
+        return (x.mT if layout == "bld" else x).to(dtype)  # (B, D, L)
+
+    x = inner(u) if pre is None else inner(pre) * inner(u)
+    y = convolve(x, tuple(each.to(dtype) for each in kernels), mode)
+    if skip is not None:
+        y = y + skip.to(dtype).unsqueeze(-1) * x
+    if post is not None:
+        y = inner(post) * y
+    return (y.mT if layout == "bld" else y).to(u.dtype)
+
+
+def _kernels(k: Tensor | tuple[Tensor, Tensor], mode: Mode) -> tuple[Tensor, ...]:
+    if mode not in MODES:
+        raise ValueError(f"mode={mode!r}: choose from {', '.join(MODES)}")
+    kernels = (k,) if isinstance(k, Tensor) else tuple(k)
+    wanted = 2 if mode == "two-sided" else 1
+    if len(kernels) != wanted:
+        what = "the pair (k_forward, k_backward)" if wanted == 2 else "one kernel"
+        raise ValueError(f"mode={mode!r} takes {what}, got {len(kernels)}")
+    return kernels
+
+
+def _computed_in(u: Tensor, kernels: tuple[Tensor, ...], precision: Precision) -> torch.dtype:
+    dtype = torch.float32
+    if precision == "auto":
+        for tensor in (u, *kernels):
+            dtype = torch.promote_types(dtype, tensor.dtype)
+    return dtype
+
+
+def _check_shapes(
+    u: Tensor,
+    kernels: tuple[Tensor, ...],
+    skip: Tensor | None,
+    gates: tuple[Tensor | None, Tensor | None],
+    layout: Layout,
+) -> None:
+    if u.dim() != 3 or not u.is_floating_point():
+        raise ValueError(f"u: {_show(u)}; expected real numbers of three axes, layout={layout!r}")
+    channels, length = (u.shape[1:] if layout == "bdl" else u.shape[:0:-1])[:2]
+    for k in kernels:
+        _check_kernel(k, channels, length, layout)
+    if skip is not None and tuple(skip.shape) != (channels,):
+        raise ValueError(f"skip: {_show(skip)}; expected one weight per channel, ({channels},)")
+    for name, gate in zip(("pre", "post"), gates, strict=True):
+        if gate is not None and gate.shape != u.shape:
+            raise ValueError(f"{name}: {_show(gate)}; expected the shape of u, {tuple(u.shape)}")
+
+
+def _check_kernel(k: Tensor, channels: int, length: int, layout: Layout) -> None:
+    if k.dim() != 2 or not k.is_floating_point():
+        raise ValueError(f"k: {_show(k)}; expected real numbers (channels, taps)")
+    if k.shape[0] != channels:
+        raise ValueError(
+            f"k has {k.shape[0]} channels and u has {channels} (layout={layout!r}): "
+            "give one kernel per channel, or the other layout"
+        )
+    if not 1 <= k.shape[1] <= length:
+        raise ValueError(
+            f"k has {k.shape[1]} taps and u has {length} steps: a kernel has 1 to {length} taps, "
+            f"cut it with k[:, :{length}]"
+        )
+
+
+def _show(x: Tensor) -> str:
+    return f"shape {tuple(x.shape)}, {x.dtype}"

@@ -1,0 +1,153 @@
+"""Long convolutions, gated and not, and the baseline that has every property."""
+
+from zoo.channel_mixers import Mlp
+from zoo.kernel import KernelSpec
+from zoo.mixers import LongConv
+from zoo.model import ModelSpec
+from zoo.parameterizations import Dense, Implicit, Multiscale
+from zoo.presets.published import Published
+from zoo.properties.decay import Exponential, PerScale
+from zoo.properties.gain import InitGain, RawGain
+from zoo.properties.gating import Glu, LinearGating, Multiplicative
+from zoo.properties.length import Full, Taps
+from zoo.properties.regularization import Squash
+from zoo.properties.smoothness import MovingAverage
+
+# Every property on, each so strong that its x=off moves the kernel by more than a tenth:
+ALL_ON = Published(
+    name="all-on",
+    paper="none: the default baseline of this project",
+    section="",
+    upstream="none",
+    differs=("put together from SGConv, LongConv and Hyena; published nowhere",),
+    value=ModelSpec(
+        mixers=(
+            LongConv(
+                kernel=KernelSpec(
+                    # Few numbers, 8 more for each doubling of the length, with N(0, 1) taps at
+                    # every lag: all the decay is the decay's.
+                    parameterization=Multiscale(size=8),
+                    # 1/t, the law of SGConv. A power of two of the first scale, so that at lengths
+                    # of 64 to 256 there are 4 to 6 steps of it to take away.
+                    decay=PerScale(speed=1.0),
+                    # The narrowest window: it blunts lag 0 least (by a third).
+                    smoothness=MovingAverage(radius=1),
+                    # Taps are of size 1 at lag 0 and 1/8 at the far end of 64: at .05 a few near
+                    # taps and a third of the far ones are silent. Upstream's .001 is for taps of
+                    # .002 and would do nothing here.
+                    regularization=Squash(threshold=0.05),
+                    length=Full(),
+                    gain=InitGain(),
+                ),
+                gating=Multiplicative(short=3),
+                # Without products (gating=off) something must still bend, or the layer is linear.
+                activation="gelu",
+            ),
+        ),
+    ),
+)
+
+SGCONV = Published(
+    name="sgconv",
+    paper="Li, Cai, Zhang, Chen, Dey 2023, arXiv:2210.09298",
+    section="section 3, mode cat_randn, decay 1/t",
+    upstream="ctlllll/SGConv gconv_standalone.py@03de26b",
+    differs=(
+        "causal (upstream two-sided on Long Range Arena): the tasks here ask at every step",
+        "alpha^i instead of m^(S-1-i), the same after the division by the initial norm",
+        "no weight decay on the kernel (upstream inherits it)",
+        "width 32, depth 2, pre-norm with layer norm; 8 numbers a scale (upstream 1 to 64)",
+    ),
+    value=ModelSpec(
+        mixers=(
+            LongConv(
+                kernel=KernelSpec(
+                    parameterization=Multiscale(size=8), decay=PerScale(speed=1.0), gain=RawGain()
+                ),
+                gating=Glu(),
+            ),
+        ),
+    ),
+)
+
+LONG_CONV = Published(
+    name="long-conv",
+    paper="Fu et al. 2023, arXiv:2302.06646",
+    section="section 3, random initialisation with Squash",
+    upstream="HazyResearch/safari src/models/sequence/long_conv.py@bf27ebe",
+    differs=(
+        "no kernel dropout (upstream .1 to .3)",
+        "causal, width 32, depth 2, pre-norm with layer norm",
+        "threshold .001 as upstream's sequential CIFAR; other tasks use .001 to .004",
+    ),
+    value=ModelSpec(
+        mixers=(
+            LongConv(
+                kernel=KernelSpec(
+                    parameterization=Dense(init="normal", std=0.002),
+                    regularization=Squash(threshold=0.001),
+                ),
+                gating=Glu(),
+                channels=2,
+            ),
+        ),
+    ),
+)
+
+HYENA = Published(
+    name="hyena",
+    paper="Poli et al. 2023, arXiv:2302.10866",
+    section="section 3 and appendix A; order 2 in the sense of the released code",
+    upstream="HazyResearch/safari src/models/sequence/hyena.py@c1b5c7b",
+    differs=(
+        "one long filter, as the code's order 2 (Algorithm 3 of the paper has two)",
+        "the filter's features are fixed (upstream trains them at 1e-5)",
+        "projections have PyTorch's own initial law; the filter has N(0, .02), as upstream's "
+        "language model gives to every linear layer",
+        "width 32, depth 2, MLP of ratio 2 (upstream 768 x 12, ratio 4)",
+    ),
+    value=ModelSpec(
+        mixers=(
+            LongConv(
+                kernel=KernelSpec(parameterization=Implicit(), decay=Exponential()),
+                gating=Multiplicative(short=3),
+                activation="none",
+            ),
+        ),
+        channel_mixer=Mlp(expand=2),
+    ),
+)
+
+BASE_CONV = Published(
+    name="base-conv",
+    paper="Arora, Eyuboglu et al. 2024, arXiv:2312.04927",
+    section="section 4 and appendix, kernel sizes [3, -1]",
+    upstream="HazyResearch/zoology zoology/mixers/base_conv.py@0a9c682, convolution.py@0f98dfe",
+    differs=(
+        "every convolution has the paper's bias b_2 (upstream: the short one only)",
+        "linear layers have PyTorch's own initial law; upstream's trainer sets N(0, .02), which "
+        "leaves the long filter near zero",
+        "width 32 (upstream 64 to 512)",
+    ),
+    value=ModelSpec(
+        mixers=(
+            LongConv(
+                kernel=KernelSpec(parameterization=Dense(std=1 / 3), length=Taps(taps=3)),
+                gating=LinearGating(),
+                activation="none",
+                skip="none",
+            ),
+            LongConv(
+                kernel=KernelSpec(
+                    parameterization=Implicit(
+                        features=3, width=16, depth=2, frequency=1.0, init="torch"
+                    ),
+                    decay=Exponential(),
+                ),
+                gating=LinearGating(),
+                activation="none",
+                skip="identity",
+            ),
+        ),
+    ),
+)
