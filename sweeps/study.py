@@ -248,8 +248,8 @@ def kernel_scores(run: Path) -> list[Score]:
     for when in ("initial", "final"):
         measured = [summary(k) for name, k in kernels.items() if name.startswith(f"{when}/")]
         for metric in MEASURES if measured else ():
-            value = median(m[metric] for m in measured)
-            found.append(Score("kernel", when, metric, value if np.isfinite(value) else None))
+            finite = [m[metric] for m in measured if np.isfinite(m[metric])]
+            found.append(Score("kernel", when, metric, median(finite) if finite else None))
     return found
 
 

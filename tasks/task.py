@@ -178,7 +178,9 @@ class Task(Spec):
 
     @property
     def partitioned(self) -> bool:
-        """True: splits own contents. False: so many contents that streams never meet."""
+        """True: each split owns its contents. False: separate streams, for there are so many that
+        n training and m test examples share one with a probability below n m / 2^48.
+        """
         return self.num_contents < MANY_ENOUGH
 
     def generate(self, indices: Sequence[int] | NDArray[Any], split: str = "train") -> Batch:
@@ -189,8 +191,6 @@ class Task(Spec):
         Raises:  ValueError for other indices or splits; DataSpaceExhausted where the split
                  owns no example, or hardly any.
         """
-        if split not in SPLITS:
-            raise ValueError(f"split={split!r}: choose from {', '.join(SPLITS)}")
         keys = example_keys(_stream(self, split), _checked(indices))
         rows = max(1, CHUNK // self.context.length)
         first = self.render(*self._owned(keys[:rows], split), split)
@@ -235,6 +235,8 @@ class Task(Spec):
 
 def _stream(task: Task, split: str) -> int:
     """Fields at their defaults are left out: a new field does not move the data of old tasks."""
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r}: choose from {', '.join(SPLITS)}")
     chosen = task.model_dump(mode="json", exclude_defaults=True, exclude={"seed"})
     return stream_key([task.kind, task.generator_version, chosen, task.seed, split])
 

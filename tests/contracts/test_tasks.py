@@ -226,7 +226,7 @@ def test_splits_share_no_example(name: str) -> None:
 
 
 @pytest.mark.slow
-@each_short
+@pytest.mark.parametrize("name", [n for n in SHORT if EVERY[n].context.length < 300])
 def test_splits_share_no_example_of_many(name: str) -> None:
     overlap(EVERY[name], 50_000)
 
@@ -241,7 +241,7 @@ def overlap(task: Task, num: int) -> None:
 
 
 @pytest.mark.slow
-@each_short
+@pytest.mark.parametrize("name", [n for n in SHORT if EVERY[n].context.length < 300])
 def test_the_oracle_is_right_on_many(name: str) -> None:
     task = EVERY[name]
     batch = task.generate(range(10_000), "test")
@@ -286,6 +286,8 @@ def test_other_indices_are_refused(indices: Any) -> None:
 def test_other_splits_are_refused() -> None:
     with pytest.raises(ValueError, match=r"split='val': choose from train, validation, test"):
         EVERY["mqar"].generate([0], "val")
+    with pytest.raises(ValueError, match=r"split='eval'"):
+        EVERY["copying"].content_key([0], "eval")
 
 
 def test_the_largest_number_is_an_example() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from statistics import median
 
 import pytest
@@ -15,7 +16,7 @@ from zoo.model import ModelSpec
 from zoo.presets import find, names, preset
 from zoo.presets.published import PRESETS, Published
 from zoo.properties import OFF
-from zoo.properties.gain import InitGain
+from zoo.properties.gain import InitGain, NoGain
 from zoo.spec import Context, replace_all, walk
 
 NAMES = ("all-on", "attention", "base-conv", "ema", "hyena", "long-conv", "s4d", "sgconv")
@@ -130,14 +131,24 @@ def test_ema_is_short_and_smooth() -> None:
     assert found["roughness"] == pytest.approx(0.25, rel=0.15)
 
 
+def share_of_squares(ratio: int, size: int = 8) -> float:
+    """Mean squared size of white numbers after linear interpolation, half-pixel centred."""
+    places = [min(max((j + 0.5) / ratio - 0.5, 0), size - 1) for j in range(size * ratio)]
+    return sum((1 - x % 1) ** 2 + (x % 1) ** 2 for x in places) / len(places)
+
+
 def test_sgconv_falls_as_one_over_lag() -> None:
-    """Energy of the first four scales at alpha = 1/2, linear: .709 .177 .056 .029 of the whole."""
+    """Scale i has 2^(i-1) times as many taps as the first, of size 2^-i."""
     value = preset("sgconv").model_copy(update={"width": 2048, "depth": 1})
+    raw = replace_all(value, "gain", NoGain()).build(context(1024)).kernels()
+    energy = raw["blocks.0.mixer.kernel"].square().mean(0)
+    edges = [0, 8, 16, 32, 64, 128, 256, 512, 1024]
+    found = [energy[a:b].mean().item() for a, b in pairwise(edges)]
+    ratios = [2 ** max(0, i - 1) for i in range(8)]
+    wanted = [4.0**-i * share_of_squares(r) for i, r in enumerate(ratios)]
+    assert found == pytest.approx(wanted, rel=0.05)
     kernel = value.build(context(1024)).kernels()["blocks.0.mixer.kernel"]
-    energy = kernel.square().mean(0)
-    shares = [energy[a:b].sum() / energy.sum() for a, b in ((0, 8), (8, 16), (16, 32), (32, 64))]
-    assert [s.item() for s in shares] == pytest.approx([0.709, 0.177, 0.056, 0.029], rel=0.05)
-    assert kernel.square().sum(-1).median().item() == pytest.approx(1, abs=1e-3)
+    torch.testing.assert_close(kernel.norm(dim=-1), torch.ones(2048))
 
 
 def test_long_conv_keeps_most_taps_alive() -> None:

@@ -12,9 +12,9 @@ is exact for anything linear over frequencies between the two (here: a product, 
 batch), not for other functions of a spectrum, so the two functions stay in this file.
 
 What is saved: the product keeps the two spectra, U and Q, and nothing else; backward is then
-three FFTs (g, du, dq) against four if u were saved and transformed again. U takes twice the memory
-of a padded float32 u; the plain formula keeps the same. Each derivative is again one of the two
-functions, so derivatives of any order exist.
+three FFTs (g, du, dq) against four if u were saved and transformed again. U takes the memory of the
+padded signal, twice that of a float32 u, as the plain formula does. Each derivative is again one of
+the two functions, so derivatives of any order exist.
 """
 
 from __future__ import annotations
