@@ -7,6 +7,7 @@ with -100 where nothing is scored, or (N,) one label a sequence, or real numbers
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import zipfile
@@ -126,7 +127,8 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as file:
+        data = io.BytesIO(path.read_bytes())  # numpy leaves a damaged file open
+        with np.load(data, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except OSError as error:
         raise WordError(f"data={path}: {error.strerror or error}") from None

@@ -20,7 +20,7 @@ class TrainSpec(Spec):
 
     lr: Annotated[float, Range(1e-4, 1e-1, log=True), Field(gt=0)] = 3e-3
     weight_decay: Annotated[float, Range(1e-4, 1.0, log=True), Field(ge=0)] = 0.01
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    batch_size: Annotated[int, Field(ge=1)] = 32
     steps: Annotated[int, Field(ge=1)] = 500
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.1  # fraction of the steps
     clip: Annotated[float, Field(gt=0)] | None = None  # norm of the whole gradient

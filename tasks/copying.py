@@ -155,7 +155,7 @@ class SelectiveCopying(Copying, kind="selective-copying"):
     length: Annotated[
         int,
         Field(ge=1, le=2**24, description="data and blanks; in variant mad all positions"),
-    ] = 64
+    ] = 32
     num_tokens: Annotated[int, Field(ge=1, description="data ids to remember")] = 6
 
     @property

@@ -97,7 +97,7 @@ def treatment_strength(arm: Tensor, base: Tensor) -> float:
         )
     length = max(arm.shape[-1], base.shape[-1])
     distance = (_unit(arm.detach(), length) - _unit(base.detach(), length)).norm(dim=-1)
-    return float(distance.median())
+    return float(distance.quantile(0.5))  # Tensor.median takes the lower of two
 
 
 def _unit(k: Tensor, length: int) -> Tensor:
@@ -119,4 +119,4 @@ def summary(k: Tensor) -> dict[str, float]:
         **fitted_decay(k),
         "energy": k.square().sum(-1),
     }
-    return {name: float(value.nanmedian()) for name, value in measures.items()}
+    return {name: float(value.nanquantile(0.5)) for name, value in measures.items()}

@@ -55,8 +55,8 @@ def test_the_layout_of_mad() -> None:
 
 def test_defaults_are_small_and_presets_are_published() -> None:
     task = SelectiveCopying()
-    assert (task.vocab_size, task.length, task.num_tokens) == (12, 64, 6)
-    assert task.context.length == 70
+    assert (task.vocab_size, task.length, task.num_tokens) == (12, 32, 6)
+    assert task.context.length == 38
     assert task.chance == 1 / 10
     mamba = tasks.preset("mamba-selective-copying")
     assert mamba.to_dict() | {"seed": 0} == {
@@ -99,9 +99,9 @@ def test_every_choice_of_positions_is_equally_likely(num: int, length: int) -> N
     assert stats.chisquare([counts[x] for x in every]).pvalue > 1e-4
 
 
-def test_pairs_of_positions_at_the_default_size() -> None:
+def test_pairs_of_positions() -> None:
     """Two given positions both hold data with probability C(62, 4) / C(64, 6)."""
-    positions = SelectiveCopying().draw(keys(6000))["positions"]
+    positions = SelectiveCopying(length=64).draw(keys(6000))["positions"]
     held = np.zeros((6000, 64))
     np.put_along_axis(held, positions, 1, axis=1)
     together = held.T @ held

@@ -1,0 +1,168 @@
+"""`sweeps.run`, `sweeps.evaluate` and `replay=`: one configuration, other data, the same bits."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from ablations.run import main as ablate
+from sweeps.evaluate import main as evaluate
+from sweeps.run import main as run
+from sweeps.rundir import read_experiment
+
+TINY = (
+    *("width=8", "depth=1", "steps=6", "train.eval_every=3", "train.num_eval=40"),
+    *("batch_size=4", "task.length=16", "seeds=2"),
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, empty_tracking_database):
+    """The folder of runs of a tiny configuration."""
+    root = tmp_path_factory.mktemp("out")
+    (root / "mlflow.db").write_bytes(empty_tracking_database.read_bytes())
+    assert run(["base=all-on", *TINY, f"out={root}"]) == 0
+    folders = sorted(p.parent for p in root.glob("runs/*/result.json"))
+    assert len(folders) == 2
+    return folders
+
+
+def write(path, **arrays):
+    np.savez(path, **arrays)
+    return f"data={path}"
+
+
+def test_a_configuration_is_trained_exactly_as_given(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    words = ["base=sgconv", "decay=off", "lr=2e-3", *TINY, f"out={tmp_path}"]
+    assert run(words) == 0
+    found = [read_experiment(p) for p in tmp_path.glob("runs/*/experiment.json")]
+    assert {e.seed for e in found} == {0, 1}
+    for experiment in found:
+        assert experiment.train.lr == 2e-3
+        assert experiment.model.mixers[0].kernel.decay.kind == "none"
+        assert experiment.model.mixers[0].kernel.gain.kind == "raw"
+    assert len(capfd.readouterr().out.split("seed ")) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ([], "base="),
+        (["base=all-on", "decay=off,power-law"], "ablations.run"),
+        (["base=all-on", "suite=five-properties"], "unknown word"),
+        (["base=all-on", "match=parameters"], "unknown word"),
+        (["base=all-on", "decay=off", "decay.fast=1"], "base.decay.fast"),
+        (["base=long-conv", "decay=off"], "nothing"),
+    ],
+)
+def test_mistakes_of_one_configuration(words, hint, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(words) == 2
+    err = capfd.readouterr().err
+    assert len(err.strip().splitlines()) == 1
+    assert hint in err
+
+
+def test_evaluation_agrees_with_the_runs_own_test_score(trained, tmp_path, capfd):
+    folder = trained[0]
+    experiment = read_experiment(folder / "experiment.json")
+    batch = experiment.task.generate(range(40), "test")
+    targets = np.where(batch.mask, batch.targets, -100)
+    word = write(tmp_path / "test.npz", inputs=batch.inputs.astype(np.uint8), targets=targets)
+    assert evaluate([str(folder), word]) == 0
+    out = capfd.readouterr().out
+    assert len(out.strip().splitlines()) == 1
+    found = json.loads(out)
+    result = json.loads((folder / "result.json").read_text())
+    own = {
+        s["metric"]: s["value"]
+        for s in result["scores"]
+        if s["split"] == "test" and s["slice"] == "all"
+    }
+    assert found["examples"] == 40
+    for metric in ("accuracy", "loss", "exact"):
+        assert found[metric] == pytest.approx(own[metric], abs=1e-6)
+
+
+def test_shorter_sequences_of_any_integer_type_are_scored(trained, tmp_path, capfd):
+    inputs = np.arange(12, dtype=np.int16).reshape(2, 6) % 4
+    word = write(tmp_path / "short.npz", inputs=inputs, targets=inputs.astype(np.uint32))
+    assert evaluate([str(trained[0]), word]) == 0
+    assert 0 <= json.loads(capfd.readouterr().out)["accuracy"] <= 1
+
+
+GOOD = np.ones((2, 6), np.int64)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "hint"),
+    [
+        ({"inputs": GOOD * 12, "targets": GOOD}, "vocabulary is 0 to 11"),
+        ({"inputs": -GOOD, "targets": GOOD}, "vocabulary is 0 to 11"),
+        ({"inputs": GOOD, "targets": GOOD * 99}, "target ids"),
+        ({"inputs": GOOD, "targets": GOOD[:1]}, "expected (2, 6)"),
+        ({"inputs": np.ones((2, 99), np.int64), "targets": GOOD}, "trained for 22"),
+        ({"inputs": GOOD.astype(float), "targets": GOOD}, "not integers"),
+        ({"inputs": GOOD, "targets": GOOD * -100}, "nothing is scored"),
+        ({"inputs": GOOD[0], "targets": GOOD}, "(N, L)"),
+        ({"inputs": GOOD[:0], "targets": GOOD[:0]}, "shape"),
+        ({"inputs": GOOD}, "no array 'targets'"),
+        ({"inputs": GOOD, "targets": GOOD, "lengths": np.array([1, 7])}, "lengths"),
+        ({"inputs": np.array([{}, {}]), "targets": GOOD}, "plain arrays"),
+    ],
+)
+def test_data_that_cannot_be_read_is_one_line(trained, tmp_path, capfd, arrays, hint):
+    word = write(tmp_path / "bad.npz", **arrays)
+    assert evaluate([str(trained[0]), word]) == 2
+    err = capfd.readouterr().err
+    assert len(err.strip().splitlines()) == 1, err
+    assert hint in err, err
+
+
+@pytest.mark.parametrize("damage", ["absent", "text", "cut"])
+def test_a_file_that_is_no_npz_is_one_line(trained, tmp_path, capfd, damage):
+    path = tmp_path / "file.npz"
+    if damage == "text":
+        path.write_text("hello")
+    elif damage == "cut":
+        write(path, inputs=GOOD, targets=GOOD)
+        path.write_bytes(path.read_bytes()[:200])
+    assert evaluate([str(trained[0]), f"data={path}"]) == 2
+    assert len(capfd.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_folder_that_is_no_run_is_one_line(tmp_path, capfd):
+    word = write(tmp_path / "x.npz", inputs=GOOD, targets=GOOD)
+    assert evaluate([str(tmp_path), word]) == 2
+    assert evaluate([word]) == 2
+    assert evaluate([str(tmp_path), word, "colour=red"]) == 2
+    assert len(capfd.readouterr().err.strip().splitlines()) == 3
+
+
+@pytest.mark.parametrize("program", [run, ablate])
+def test_a_replay_says_bit_identical(trained, program, capfd, monkeypatch):
+    root = trained[0].parents[1]
+    words = [f"replay={trained[0] / 'experiment.json'}", f"out={root}"]
+    assert program(words) == 0
+    assert "bit-identical" in capfd.readouterr().out
+
+
+def test_a_replay_says_what_differs(trained, capfd):
+    folder = trained[1]
+    path, text = folder / "result.json", (folder / "result.json").read_text()
+    record = json.loads(text)
+    record["weights"] = "0" * 64
+    record["scores"][0]["value"] = 0.123
+    record["identity"]["code"] = "feedfacefeedface"
+    path.write_text(json.dumps(record))
+    try:
+        assert run([f"replay={folder}", f"out={folder.parents[1]}"]) == 1
+    finally:
+        path.write_text(text)
+    out = capfd.readouterr().out
+    assert "different" in out
+    assert "0.123" in out
+    assert "feedfacefeedface" in out
