@@ -21,7 +21,7 @@ from sweeps.train import Interrupted, pick_device
 from sweeps.words import WordError
 
 PROBE = 3  # steps that are timed
-TOO_LARGE = 2e11  # operations of a step, roughly: above, a probe would be a wait
+LARGE, TOO_LARGE = 2e9, 2e11  # operations of a step: worth threads; a probe would be a wait
 
 
 def prepare(options: Options) -> Path:
@@ -50,7 +50,7 @@ def launch(plan: StudyPlan, options: Options) -> Path:
     """
     root = prepare(options)
     keep_large_blocks()
-    torch.set_num_threads(threads())
+    torch.set_num_threads(threads_of(plan))
     stale = find_stale(plan, root, options.device)
     if stale is not None and options.reuse is None:
         runs = "1 finished run comes" if stale.count == 1 else f"{stale.count} finished runs come"
@@ -73,20 +73,34 @@ def launch(plan: StudyPlan, options: Options) -> Path:
             raise KeyboardInterrupt(str(error)) from None
 
 
-def threads() -> int:
-    """All cores, unless OMP_NUM_THREADS says otherwise: one trial runs at a time."""
+def threads(experiment: Experiment, parameters: int) -> int:
+    """OMP_NUM_THREADS, else all cores for a large model and one for a small one.
+
+    Below some 2e9 operations a step, threads wait for each other longer than they work.
+    """
     given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdecimal() and int(given) > 0 else os.cpu_count() or 1
+    if given.isdecimal() and int(given) > 0:
+        return int(given)
+    return 1 if _operations(experiment, parameters) < LARGE else os.cpu_count() or 1
+
+
+def _operations(experiment: Experiment, parameters: int) -> float:
+    """Of a training step, roughly: six for every parameter and position."""
+    return 6.0 * parameters * experiment.train.batch_size * experiment.task.context.length
+
+
+def threads_of(plan: StudyPlan) -> int:
+    """One number for all arms: the count decides in which order sums are taken."""
+    return max(threads(arm.experiment, arm.parameters) for arm in plan.arms)
 
 
 def estimate(plan: StudyPlan, device: str) -> float | None:
     """Seconds that the plan will take, from a few timed steps; None where even those are long."""
     arm = plan.arms[0]
     train = arm.experiment.train
-    work = 6.0 * arm.parameters * train.batch_size * arm.experiment.task.context.length
-    if work > TOO_LARGE:
+    if _operations(arm.experiment, arm.parameters) > TOO_LARGE:
         return None
-    torch.set_num_threads(threads())
+    torch.set_num_threads(threads_of(plan))
     runs = len(plan.seeds) + plan.trials / 2
     return len(plan.arms) * runs * train.steps * _seconds_a_step(arm.experiment, device)
 

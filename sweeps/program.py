@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 from collections.abc import Callable, Sequence
@@ -33,6 +34,8 @@ def run_program(main: Callable[[list[str]], int], arguments: Sequence[str], usag
 
     0 done, 1 a fault during a run, 2 what the user can fix before training, 130 interrupted.
     """
+    # Before torch is imported: threads that wait by spinning take the cores from each other.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(arguments)
     if any(word in HELP for word in words):
         show(usage)

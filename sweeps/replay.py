@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from sweeps.launch import prepare, threads
+from sweeps.launch import prepare
 from sweeps.options import Options
 from sweeps.program import show
 from sweeps.rundir import RunDirectory, read_experiment
@@ -31,7 +31,7 @@ def replay(options: Options) -> int:
     if original is None or path.resolve().parent.name != experiment.fingerprint:
         raise WordError(f"replay={path}: no finished run beside it to compare with")
     root = prepare(options) / "replays"
-    torch.set_num_threads(int(original.identity.get("threads", threads())))
+    torch.set_num_threads(int(original.identity["threads"]))
     shutil.rmtree(RunDirectory(root, experiment).path, ignore_errors=True)
     splits = tuple(dict.fromkeys(score.split for score in original.scores))
     again = run_experiment(experiment, root=root, device=options.device, splits=splits)

@@ -286,3 +286,21 @@ def test_outcome_in_words():
 )
 def test_changes_in_short(changed, expected):
     assert in_short(changed) == expected
+
+
+def test_what_six_seeds_can_show_of_one_arm_they_cannot_show_of_two(make_study):
+    two = make_study({"baseline": BASE, "a": BETTER, "b": BASE[::-1]}, name="two")
+    one = make_study({"baseline": BASE, "a": BETTER}, name="one")
+    assert arm(two, "a").contrast.underpowered
+    assert not arm(one, "a").contrast.underpowered
+    assert (cells(two, "a")["p (Holm)"], cells(one, "a")["p (Holm)"]) == ("–", Strong("0.031"))
+
+
+def test_a_p_that_holm_raises_above_five_percent_is_not_bold(make_study):
+    """One difference of the other sign, the smallest: p = 4/256, times 6 arms 0.094."""
+    base = [0.5 + i / 100 for i in range(8)]
+    one_off = [b + d for b, d in zip(base, [0.1] * 7 + [-0.02], strict=True)]
+    noise = [b + 0.01 * (-1) ** i for i, b in enumerate(base)]
+    study = make_study({"baseline": base, "a": one_off} | dict.fromkeys("bcdef", noise))
+    assert (cells(study, "a")["p"], cells(study, "a")["p (Holm)"]) == ("0.016", "0.094")
+    assert not arm(study, "a").contrast.significant
