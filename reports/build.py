@@ -185,6 +185,9 @@ def _join(*parts: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program: 0, or 2 with one line on what the user can mend."""
+    from zoo._guard import guard
+
+    guard()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or {"--help", "-h", "help"} & set(words):
         sys.stdout.write(HELP)

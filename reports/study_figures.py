@@ -78,6 +78,8 @@ def pictures(analysis: Analysis) -> tuple[Picture, ...]:
 
 def effects(analysis: Analysis) -> Figure | None:
     """A forest plot: one row per arm, the difference and its interval, a line at 0."""
+    from matplotlib.ticker import MaxNLocator
+
     arms = [a for a in analysis.others if a.contrast and a.contrast.difference.mean is not None]
     if not arms:
         return None
@@ -93,6 +95,7 @@ def effects(analysis: Analysis) -> Figure | None:
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.margins(x=0.08)
+        axes.xaxis.set_major_locator(MaxNLocator(5))  # "-0.035" is wide at one column
         figure.supxlabel(f"difference in {label(str(analysis.outcome))} (arm − baseline)")
         return figure
 

@@ -98,6 +98,7 @@ class StudyPlan:
             "seeds": list(self.seeds),
             "trials": self.trials,
             "tuning_seeds": [TUNING_SEED] if self.trials else [],
+            "tuning_steps": max(1, baseline.train.steps // 2) if self.trials else None,
             "lr_range": list(rates_tried(baseline)) if self.trials else None,
             "gain": self.gain,
             "match": self.match,

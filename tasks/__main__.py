@@ -31,6 +31,9 @@ SHOWN = 192  # positions of an example to print, half from either end
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 2 for what the user can put right."""
+    from zoo._guard import guard
+
+    guard()
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help", "help"):
         print(HELP, end="")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         parameterizations,
         presets,
         properties,
+        short_conv,
         spec,
     )
     from zoo.model import ModelSpec
@@ -38,6 +39,7 @@ MODULES = (
     "parameterizations",
     "presets",
     "properties",
+    "short_conv",
     "spec",
 )
 NAMES = {"ModelSpec": "zoo.model", "preset": "zoo.presets"}
@@ -56,6 +58,7 @@ __all__ = [
     "preset",
     "presets",
     "properties",
+    "short_conv",
     "spec",
 ]
 

@@ -99,7 +99,8 @@ class Model(nn.Module):
         Args:    inputs   tokens (B, L) int64, or reals             (B, L, C)
                  rows     head "token": places in the flat B L      (M,)
                  lengths  true lengths of padded sequences          (B,)
-        Returns: (M, V), (B, L, V) without rows, or (B, V) for the heads last, mean, regression
+        Returns: (M, V), (B, L, V) without rows; (B, V) from the last step (head "last") or from
+                 the mean over the steps (heads "mean", "regression")
         Raises:  ValueError for a sequence longer than the model was built for.
         """
         self._check(inputs, rows)

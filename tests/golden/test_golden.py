@@ -73,7 +73,7 @@ PARAMETERS: dict[str, Callable[[dict[str, np.ndarray]], np.ndarray]] = {
     "gate.inner.weight": lambda p: joined(p, *(f"{n}.weight" for n in SHORTS)),
     "gate.inner.bias": lambda p: joined(p, *(f"{n}.bias" for n in SHORTS)),
     # Tap 0 of a golden short convolution is lag 0; nn.Conv1d has it last.
-    "gate.inner.taps": lambda p: joined(p, *(f"{n}.taps" for n in SHORTS))[:, None, ::-1].copy(),
+    "gate.inner.taps": lambda p: joined(p, *(f"{n}.taps" for n in SHORTS))[:, ::-1].copy(),
     "gate.inner.short_bias": lambda p: joined(p, *(f"{n}.short_bias" for n in SHORTS)),
     "project.weight": lambda p: joined(p, "query.weight", "key.weight", "value.weight"),
     "project.bias": lambda p: joined(p, "query.bias", "key.bias", "value.bias"),

@@ -61,7 +61,7 @@ def projections(m: Convolution, u: Tensor) -> list[Tensor]:
     """W u + b, then sum_s taps[S - 1 - s] z_{t-s} + c, one after the other."""
     p = dict(m.gate.named_parameters())
     z = affine(u, p["inner.weight"], p["inner.bias"])
-    taps = p["inner.taps"][:, 0].flip(-1)
+    taps = p["inner.taps"].flip(-1)
     x = p["inner.short_bias"] + sum(taps[:, s] * shifted(z, s) for s in range(taps.shape[1]))
     assert isinstance(x, Tensor)
     return list(x.split(D, -1))

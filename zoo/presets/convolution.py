@@ -127,6 +127,8 @@ BASE_CONV = Published(
         "every convolution has the paper's bias b_2 (upstream: the short one only)",
         "linear layers have PyTorch's own initial law; upstream's trainer sets N(0, .02), which "
         "leaves the long filter near zero",
+        "the long filter is the sine network and window of that file; later revisions have a ReLU "
+        "network and no window",
         "width 32 (upstream 64 to 512)",
     ),
     value=ModelSpec(

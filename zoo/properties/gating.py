@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo.draws import Draws, declare
+from zoo.conv.short_conv import short_conv
 from zoo.spec import Choice, Spec
 
 
@@ -186,13 +187,12 @@ class Projections(nn.Module):
         self.weight = nn.Parameter(torch.cat([p.linear.weight.detach() for p in parts]))  # (P, D)
         self.bias = nn.Parameter(torch.cat([p.linear.bias.detach() for p in parts]))
         # Tap s weighs lag S - 1 - s, as in every nn.Conv1d.
-        self.taps = declare(nn.Parameter(torch.cat([p.taps for p in parts])))  # (P, 1, S)
+        self.taps = declare(nn.Parameter(torch.cat([p.taps for p in parts])))  # (P, S)
         self.short_bias = nn.Parameter(torch.cat([p.short_bias for p in parts]))
 
     def forward(self, u: Tensor) -> tuple[Tensor, ...]:
-        z = F.linear(u, self.weight, self.bias).mT
-        x = F.conv1d(F.pad(z, (self.short - 1, 0)), self.taps, self.short_bias, groups=z.shape[1])
-        return x.split(self.sizes, 1)
+        z = F.linear(u, self.weight, self.bias).mT.contiguous()
+        return short_conv(z, self.taps, self.short_bias).split(self.sizes, 1)
 
     def state_elements(self) -> int:
         return (self.short - 1) * sum(self.sizes)
@@ -204,5 +204,5 @@ class Drawn:
     def __init__(self, name: str, width: int, out: int, short: int, draws: Draws) -> None:
         draws, bound = draws.child(name), 1 / math.sqrt(short)
         self.linear = draws.linear("project", width, out)
-        self.taps = draws.uniform("taps", out, 1, short, low=-bound, high=bound)
+        self.taps = draws.uniform("taps", out, short, low=-bound, high=bound)
         self.short_bias = draws.uniform("bias", out, low=-bound, high=bound)
