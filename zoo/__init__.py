@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         parameterizations,
         presets,
         properties,
-        short_conv,
         spec,
     )
     from zoo.model import ModelSpec
@@ -39,7 +38,6 @@ MODULES = (
     "parameterizations",
     "presets",
     "properties",
-    "short_conv",
     "spec",
 )
 NAMES = {"ModelSpec": "zoo.model", "preset": "zoo.presets"}
@@ -58,7 +56,6 @@ __all__ = [
     "preset",
     "presets",
     "properties",
-    "short_conv",
     "spec",
 ]
 

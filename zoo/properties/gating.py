@@ -20,8 +20,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.draws import Draws, declare
 from zoo.conv.short_conv import short_conv
+from zoo.draws import Draws, declare
 from zoo.spec import Choice, Spec
 
 
