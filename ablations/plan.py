@@ -7,8 +7,6 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
-import torch
-
 from ablations.suites import SUITES
 from sweeps.arms import AlreadyOff, Arm, differences, make_arms, set_property
 from sweeps.compose import (
@@ -16,6 +14,7 @@ from sweeps.compose import (
     base_experiment,
     check,
     equal_gain,
+    outline,
     property_names,
     vocabulary,
 )
@@ -123,8 +122,7 @@ def _pinned(words: Sorted, experiment: Experiment) -> bool:
 def _planned(
     name: str, baseline: Experiment, experiment: Experiment, changed: Sequence[str]
 ) -> PlannedArm:
-    with torch.device("meta"):
-        model = build(experiment)
+    model = outline(experiment)
     return PlannedArm(
         name=name,
         experiment=experiment,
@@ -187,8 +185,7 @@ def _widened(experiment: Experiment, parameters: int) -> Experiment:
         wide = experiment.model_copy(
             update={"model": replace_all(experiment.model, "width", width)}
         )
-        with torch.device("meta"):
-            return build(wide).num_parameters(), wide
+        return outline(wide).num_parameters(), wide
 
     width = -(-experiment.model.width // 8) * 8
     best = (experiment.model.width, experiment)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 
 import tasks
@@ -14,10 +16,12 @@ from sweeps.experiment import Experiment
 from sweeps.options import DEFAULT_BASE, DEFAULT_TASK
 from sweeps.words import Sorted, Vocabulary, Word, WordError, apply_setting, nearest, set_at
 from tasks.task import Task
-from zoo.model import ModelSpec
+from zoo.model import Model, ModelSpec
 from zoo.properties import ALIASES, OFF
 from zoo.properties.gain import Gain
 from zoo.spec import explain, import_components, replace_all, walk
+
+SMALL = 1e6  # numbers of a model, roughly
 
 
 def vocabulary() -> Vocabulary:
@@ -125,15 +129,26 @@ def _with_model(experiment: Experiment, model: ModelSpec) -> Experiment:
     return experiment.model_copy(update={"model": model})
 
 
-def check(experiment: Experiment, name: str = "") -> Experiment:
-    """Build on meta tensors: what cannot be built is one line, before anything trains."""
-    import torch
+def outline(experiment: Experiment) -> Model:
+    """The model before training, for its shapes: a large one on meta tensors, without numbers.
 
+    A small one is built for real: that takes less than what torch imports at its first operation
+    on meta tensors (1.5 s).
+    """
+    model, context = experiment.model, experiment.task.context
+    ends = (context.num_inputs or context.input_dim or 0) + context.num_outputs
+    per_layer = 8 * model.width + 8 * context.length
+    numbers = model.width * (ends + model.depth * per_layer)
+    with nullcontext() if numbers < SMALL else torch.device("meta"):
+        return model.build(context, seed=experiment.seed)
+
+
+def check(experiment: Experiment, name: str = "") -> Experiment:
+    """Build it: what cannot be built is one line, before anything trains."""
     try:
-        with torch.device("meta"):
-            experiment.model.build(experiment.task.context, seed=experiment.seed)
+        outline(experiment)
     except ValidationError as error:
         raise WordError(f"{name}: {explain(error)}" if name else explain(error)) from None
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, OverflowError) as error:
         raise WordError(f"{name}: {error}" if name else str(error)) from None
     return experiment

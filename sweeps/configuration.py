@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from sweeps.compose import (
     apply_properties,
     apply_settings,
     base_experiment,
     check,
     equal_gain,
+    outline,
     property_names,
     vocabulary,
 )
@@ -31,9 +30,7 @@ def make_plan(texts: Sequence[str], command: str) -> tuple[StudyPlan, Options]:
     experiment = apply_settings(base_experiment(words.plan), words, known)
     experiment = apply_properties(experiment, words, known)
     experiment, notes = equal_gain(experiment, options.gain)
-    check(experiment)
-    with torch.device("meta"):
-        model = experiment.model.build(experiment.task.context, seed=experiment.seed)
+    model = outline(check(experiment))
     arm = PlannedArm(
         name=BASELINE,
         experiment=experiment,
