@@ -8,7 +8,14 @@ from statistics import median
 from typing import Any
 
 from ablations.suites import SUITES
-from sweeps.arms import AlreadyOff, Arm, differences, make_arms, set_property
+from sweeps.arms import (
+    AlreadyOff,
+    Arm,
+    NoSuchProperty,
+    differences,
+    make_arms,
+    set_property,
+)
 from sweeps.compose import (
     apply_settings,
     base_experiment,
@@ -16,18 +23,20 @@ from sweeps.compose import (
     equal_gain,
     outline,
     property_names,
+    tuning_budget,
     vocabulary,
+    with_model,
 )
 from sweeps.experiment import Experiment
 from sweeps.options import ABLATION, ELSEWHERE, Options, read_options
 from sweeps.plan import BASELINE, PlannedArm, StudyPlan, seeds_for, underpowered
-from sweeps.search import RATE
-from sweeps.words import Sorted, Vocabulary, Word, WordError, nearest, resolve, sort_words, split
+from sweeps.words import Sorted, Vocabulary, Word, WordError, nearest, sort_words, split
 from zoo.measure import treatment_strength
 from zoo.model import Model, ModelSpec
-from zoo.spec import replace_all, walk
+from zoo.spec import replace_at, walk
 
 WEAK = 0.10  # treatment strength below which a switch is too weak to test
+WIDEST = 64  # times the width: where the search for a twin ends
 UNEQUAL = 0.02  # relative difference of parameter counts that `match=parameters` mends
 
 
@@ -43,16 +52,15 @@ def make_plan(texts: Sequence[str], command: str) -> tuple[StudyPlan, Options]:
     experiment = apply_settings(base_experiment(words.plan), words, known)
     experiment, notes = equal_gain(experiment, options.gain)
     arms, already = _arms(experiment, words, known, options)
+    arms = [_on_equal_terms(arm, experiment, options.gain) for arm in arms]
+    _all_different(experiment, arms)
     if not arms:
         raise WordError(_nothing_to_do(experiment, known, already))
     planned = [_planned(BASELINE, experiment, experiment, ())]
     planned += [_planned(a.name, experiment, _of(experiment, a), a.changed) for a in arms]
     if options.match == "parameters":
         planned += _twins(planned)
-    trials = options.trials
-    if trials and _pinned(words, experiment):
-        trials = 0
-        notes.append(f"{RATE} was given, so there is nothing to tune")
+    trials, said = tuning_budget(options.trials, words, experiment)
     contrasts = len(planned) - 1
     seeds = tuple(range(options.seeds or seeds_for(contrasts)))
     plan = StudyPlan(
@@ -67,7 +75,7 @@ def make_plan(texts: Sequence[str], command: str) -> tuple[StudyPlan, Options]:
         gain=options.gain,
         match=options.match,
     )
-    return plan.noting(*notes, *_already_notes(already), *_warnings(plan)), options
+    return plan.noting(*notes, *said, *_already_notes(already), *_warnings(plan)), options
 
 
 def _identifying(texts: Sequence[str]) -> tuple[str, ...]:
@@ -88,35 +96,46 @@ def _with_suite(words: Sorted, options: Options) -> Sorted:
 def _arms(
     experiment: Experiment, words: Sorted, known: Vocabulary, options: Options
 ) -> tuple[list[Arm], list[str]]:
-    """The arms, and those that a suite names but this base has off already."""
-    model = experiment.model
+    """The arms, and those that a suite names but this base has off already, or has not."""
     if options.suite is None:
-        arms, already = make_arms(model, words, known, grid=options.grid), []
-    else:
-        arms, already = [], []
-        for word in words.arms:
-            try:
-                arms += make_arms(model, replace(words, arms=(word,)), known)
-            except AlreadyOff:
-                already.append(str(word))
-            except WordError as error:
-                already.append(f"{word} ({error})")
-    names = [arm.name for arm in arms]
-    if len(set(names)) < len(names):
-        raise WordError(f"two arms are called {next(n for n in names if names.count(n) > 1)!r}")
-    for i, arm in enumerate(arms):
-        for other in arms[:i]:
-            if arm.model == other.model:
-                raise WordError(f"the arms {other.name!r} and {arm.name!r} are the same model")
+        return make_arms(experiment.model, words, known, grid=options.grid), []
+    heads = {word.head for word in words.arms}
+    for word in words.refinements:
+        if word.head not in heads:
+            raise WordError(f"{word.key!r} refines no arm of suite={options.suite}")
+    arms, already = [], []
+    for word in words.arms:
+        own = tuple(r for r in words.refinements if r.head == word.head)
+        try:
+            one = replace(words, arms=(word,), refinements=own)
+            arms += make_arms(experiment.model, one, known)
+        except (AlreadyOff, NoSuchProperty):
+            already.append(str(word))
     return arms, already
 
 
+def _on_equal_terms(arm: Arm, experiment: Experiment, gain: str) -> Arm:
+    """Kernels that the arm brought along start at unit norm like all others."""
+    equal, _ = equal_gain(with_model(experiment, arm.model), gain)
+    return replace(
+        arm, model=equal.model, changed=tuple(differences(experiment.model, equal.model))
+    )
+
+
+def _all_different(experiment: Experiment, arms: Sequence[Arm]) -> None:
+    """An arm equal to its baseline, or to another arm, is a lie in a table."""
+    models = {"the baseline": experiment.model}
+    for arm in arms:
+        if arm.name in models:
+            raise WordError(f"two arms are called {arm.name!r}")
+        for other, model in models.items():
+            if model == arm.model:
+                raise WordError(f"{arm.name}: the same model as {other}")
+        models[arm.name] = arm.model
+
+
 def _of(experiment: Experiment, arm: Arm) -> Experiment:
-    return check(experiment.model_copy(update={"model": arm.model}), arm.name)
-
-
-def _pinned(words: Sorted, experiment: Experiment) -> bool:
-    return any(resolve(word, experiment, ()) == RATE for word in words.settings)
+    return check(with_model(experiment, arm.model), arm.name)
 
 
 def _planned(
@@ -170,7 +189,7 @@ def _twins(planned: Sequence[PlannedArm]) -> list[PlannedArm]:
         if width == small.experiment.model.width:
             continue
         name = f"{small.name} width={width}"
-        if name in [other.name for other in found]:
+        if any(twin.model == other.experiment.model for other in (*planned, *found)):
             continue
         start = baseline.experiment
         lines = differences(start.model, twin.model)
@@ -179,24 +198,24 @@ def _twins(planned: Sequence[PlannedArm]) -> list[PlannedArm]:
 
 
 def _widened(experiment: Experiment, parameters: int) -> Experiment:
-    """The experiment at the multiple of 8 of `width` whose parameter count is nearest."""
+    """The experiment at the multiple of 8 of `width` whose parameter count is nearest.
 
-    def at(width: int) -> tuple[int, Experiment]:
-        wide = experiment.model_copy(
-            update={"model": replace_all(experiment.model, "width", width)}
-        )
-        return outline(wide).num_parameters(), wide
-
-    width = -(-experiment.model.width // 8) * 8
-    best = (experiment.model.width, experiment)
-    gap = parameters - at(experiment.model.width)[0]
-    while True:
-        count, wide = at(width)
+    Widths that the model cannot have (heads that do not divide them) are passed over.
+    """
+    start = experiment.model.width
+    best, gap = experiment, parameters - outline(experiment).num_parameters()
+    first = -(-start // 8) * 8
+    for width in range(first, WIDEST * first + 1, 8):
+        try:
+            wide = with_model(experiment, replace_at(experiment.model, "width", width))
+            count = outline(wide).num_parameters()
+        except ValueError:
+            continue
         if abs(count - parameters) < gap:
-            gap, best = abs(count - parameters), (width, wide)
+            gap, best = abs(count - parameters), wide
         if count >= parameters:
-            return best[1]
-        width += 8
+            break
+    return best
 
 
 def _already_notes(already: Sequence[str]) -> list[str]:

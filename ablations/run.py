@@ -76,13 +76,14 @@ def _main(words: list[str]) -> int:
 
 
 def _replay(words: list[str]) -> int:
-    from sweeps.options import ABLATION, read_options
+    from sweeps.options import ABLATION, REPLAY, read_options
     from sweeps.replay import replay
     from sweeps.words import WordError, sort_words, split
 
     found = sort_words(split(words), ABLATION, ())
-    for word in (*found.settings, *found.baseline, *found.arms):
-        raise WordError(f"{word}: replay repeats a run as it was; leave this out")
+    others = [word for word in split(words) if word.key not in REPLAY]
+    if others:
+        raise WordError(f"{others[0]}: replay repeats a run as it was; leave this out")
     return replay(read_options(found.plan, trials=0, gain="keep"))
 
 

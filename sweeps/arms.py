@@ -20,8 +20,12 @@ class Arm:
     """One arm: its name in the table, and its model."""
 
     name: str
-    model: Spec
+    model: Any  # a ModelSpec
     changed: tuple[str, ...]
+
+
+class NoSuchProperty(WordError):
+    """The model does not have the property."""
 
 
 class AlreadyOff(WordError):
@@ -34,7 +38,7 @@ def set_property(model: Spec, word: Word, value: str, vocabulary: Vocabulary) ->
     known = vocabulary.properties_of(model)
     if name not in known:
         has = f"its properties are {', '.join(known)}" if known else "it has none"
-        raise WordError(f"{word.key}={value}: this model has no {word.head}; {has}")
+        raise NoSuchProperty(f"{word.key}={value}: this model has no {word.head}; {has}")
     if value in NEUTRAL:
         return replace_all(model, name, known[name])
     try:
@@ -131,7 +135,8 @@ def make_arms(
 def _axis(model: Spec, word: Word, words: Sorted, vocabulary: Vocabulary) -> list[Change]:
     """The changes that one arm word stands for."""
     if word.head == "arm":
-        return [_field_change(model, word, value, vocabulary) for value in word.values]
+        again = words.baseline
+        return [_field_change(model, word, value, vocabulary, again) for value in word.values]
     refinements = [r for r in words.refinements if r.head == word.head]
     axis, used = [], set()
     for value in word.values:
@@ -175,14 +180,37 @@ def _property_change(
     return name, change
 
 
-def _field_change(model: Spec, word: Word, value: str, vocabulary: Vocabulary) -> Change:
-    """`arm.depth=2`: one field of the model, by its path or its only name."""
+def _field_change(
+    model: Spec, word: Word, value: str, vocabulary: Vocabulary, baseline: Sequence[Word]
+) -> Change:
+    """`arm.depth=2`: one field of the model, by its path or its only name.
+
+    Mixers that an arm brings along take the baseline's properties where they have them.
+    """
     paths = [p for p, _, _, _ in walk(model)]
-    ends = [p for p in paths if p == word.rest or p.endswith(f".{word.rest}")]
+    path = word.rest.removeprefix("model.")
+    ends = [path] if path in paths else [p for p in paths if p.endswith(f".{path}")]
     if len(ends) != 1:
         said = f"ambiguous: {', '.join(ends)}" if ends else nearest(word.rest, paths)
         raise WordError(f"{word.key!r} is no single field of the model; {said}")
-    return f"{word.rest}={value}", lambda m: set_at(m, ends[0], word, value, vocabulary)
+
+    def change(old: Any) -> Any:
+        new = set_at(old, ends[0], word, value, vocabulary)
+        return _again(new, baseline, vocabulary) if ends[0] == "mixers" else new
+
+    return f"{word.rest}={value}", change
+
+
+def _again(model: Any, baseline: Sequence[Word], vocabulary: Vocabulary) -> Any:
+    for word in baseline:
+        name = vocabulary.property(word.head)
+        if name not in vocabulary.properties_of(model):
+            continue
+        if word.rest:
+            model = refine(model, name, word, word.value, vocabulary)
+        else:
+            model = set_property(model, word, word.value, vocabulary)
+    return model
 
 
 def _arm(model: Spec, changes: Sequence[Change]) -> Arm:

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sweeps.experiment import Experiment
+from sweeps.experiment import STREAM, Experiment
 from tasks.task import Batch, Task
 
-STREAM = 2**40  # examples that one seed may train on: streams of different seeds are disjoint
 AHEAD = 8  # batches
 
 

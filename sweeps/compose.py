@@ -14,7 +14,17 @@ import zoo
 from sweeps.arms import apply_baseline, differences, set_property
 from sweeps.experiment import Experiment
 from sweeps.options import DEFAULT_BASE, DEFAULT_TASK
-from sweeps.words import Sorted, Vocabulary, Word, WordError, apply_setting, nearest, set_at
+from sweeps.search import RATE
+from sweeps.words import (
+    Sorted,
+    Vocabulary,
+    Word,
+    WordError,
+    apply_setting,
+    nearest,
+    resolve,
+    set_at,
+)
 from tasks.task import Task
 from zoo.model import Model, ModelSpec
 from zoo.properties import ALIASES, OFF
@@ -80,7 +90,7 @@ def apply_settings(experiment: Experiment, words: Sorted, known: Vocabulary) -> 
             apply_setting(experiment, left[0], known, extra)  # raises what stands in its way
         waiting = left
     model = apply_baseline(experiment.model, words.baseline, known)
-    return check(_with_model(experiment, model))
+    return check(with_model(experiment, model))
 
 
 def _one_pass(
@@ -109,7 +119,7 @@ def apply_properties(experiment: Experiment, words: Sorted, known: Vocabulary) -
     if words.refinements:
         word = words.refinements[0]
         raise WordError(f"{word}: write base.{word}")
-    return check(_with_model(experiment, model))
+    return check(with_model(experiment, model))
 
 
 def equal_gain(experiment: Experiment, gain: str) -> tuple[Experiment, list[str]]:
@@ -122,10 +132,18 @@ def equal_gain(experiment: Experiment, gain: str) -> tuple[Experiment, list[str]
     changed = differences(experiment.model, model)
     said = f" ({'; '.join(changed)})" if changed else ""
     note = f"gain=init: every kernel of every arm starts at unit norm{said}"
-    return experiment.model_copy(update={"model": model}), [note]
+    return with_model(experiment, model), [note]
 
 
-def _with_model(experiment: Experiment, model: ModelSpec) -> Experiment:
+def tuning_budget(trials: int, words: Sorted, experiment: Experiment) -> tuple[int, list[str]]:
+    """How many trials, and why none: a field that the user set is fixed."""
+    if trials and any(resolve(word, experiment, ()) == RATE for word in words.settings):
+        return 0, [f"{RATE} was given, so there is nothing to tune"]
+    return trials, []
+
+
+def with_model(experiment: Experiment, model: ModelSpec) -> Experiment:
+    """The same experiment with another model."""
     return experiment.model_copy(update={"model": model})
 
 

@@ -12,6 +12,7 @@ from sweeps.compose import (
     equal_gain,
     outline,
     property_names,
+    tuning_budget,
     vocabulary,
 )
 from sweeps.options import ELSEWHERE, SHARED, Options, read_options
@@ -31,6 +32,7 @@ def make_plan(texts: Sequence[str], command: str) -> tuple[StudyPlan, Options]:
     experiment = apply_properties(experiment, words, known)
     experiment, notes = equal_gain(experiment, options.gain)
     model = outline(check(experiment))
+    trials, said = tuning_budget(options.trials, words, experiment)
     arm = PlannedArm(
         name=BASELINE,
         experiment=experiment,
@@ -42,11 +44,12 @@ def make_plan(texts: Sequence[str], command: str) -> tuple[StudyPlan, Options]:
         words=tuple(t for t in texts if t.partition("=")[0] not in ELSEWHERE),
         base=options.base,
         task=options.task,
-        settings=tuple(map(str, (*words.arms, *words.settings))),
+        settings=tuple(f"base.{w}" for w in words.baseline)
+        + tuple(map(str, (*words.arms, *words.settings))),
         arms=(arm,),
         seeds=tuple(range(options.seeds or 1)),
-        trials=options.trials,
+        trials=trials,
         gain=options.gain,
-        notes=tuple(notes),
+        notes=(*notes, *said),
     )
     return plan, options

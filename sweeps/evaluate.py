@@ -11,6 +11,7 @@ import io
 import json
 import sys
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ Score a trained model on your own data and print one JSON line: accuracy, exact,
 RUN_DIR is a folder of out/runs. FILE.npz holds inputs (N, L), targets (N, L) with -100 where
 nothing is scored or (N,), and lengths (N,) if sequences end early.
 """
+DAMAGED = (ValueError, TypeError, AttributeError, KeyError, EOFError, RuntimeError)
+DAMAGED += (zipfile.BadZipFile, zlib.error)
 BATCH = 256
 IGNORE = -100
 
@@ -72,6 +75,8 @@ def evaluate(run: Path, data: Path, *, device: str = "auto") -> dict[str, float 
         experiment = read_experiment(run / "experiment.json")
     except ValueError as error:
         raise WordError(str(error)) from None
+    if not (run / "result.json").exists():
+        raise WordError(f"{run}: not finished; its command goes on from where it stopped")
     context = experiment.task.context
     batch = read_batch(data, context)
     model = experiment.model.build(context, seed=experiment.seed)
@@ -129,11 +134,14 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         data = io.BytesIO(path.read_bytes())  # numpy leaves a damaged file open
         with np.load(data, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in file.files}
     except OSError as error:
         raise WordError(f"data={path}: {error.strerror or error}") from None
-    except (ValueError, zipfile.BadZipFile, AttributeError, EOFError, KeyError):
-        raise WordError(f"data={path}: not an npz file of plain arrays (numpy.savez)") from None
+    except DAMAGED:
+        arrays = None
+    if arrays is None or not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise WordError(f"data={path}: not an npz file of plain arrays (numpy.savez)")
+    return arrays
 
 
 def _inputs(path: Path, inputs: np.ndarray, context: Context) -> np.ndarray:

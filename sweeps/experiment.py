@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
 
@@ -13,6 +13,7 @@ from zoo.model import ModelSpec
 from zoo.spec import Range, Spec
 
 SCHEMA = 1
+STREAM = 2**40  # examples that a seed may train on: streams of different seeds are apart
 
 
 class TrainSpec(Spec):
@@ -20,15 +21,24 @@ class TrainSpec(Spec):
 
     lr: Annotated[float, Range(1e-4, 1e-1, log=True), Field(gt=0)] = 3e-3
     weight_decay: Annotated[float, Range(1e-4, 1.0, log=True), Field(ge=0)] = 0.01
-    batch_size: Annotated[int, Field(ge=1)] = 32
-    steps: Annotated[int, Field(ge=1)] = 500
+    batch_size: Annotated[int, Field(ge=1, le=2**20)] = 32
+    steps: Annotated[int, Field(ge=1, le=2**30)] = 500
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.1  # fraction of the steps
     clip: Annotated[float, Field(gt=0)] | None = None  # norm of the whole gradient
     eval_every: Annotated[int, Field(ge=1)] = 100  # steps
-    num_eval: Annotated[int, Field(ge=1)] = 512  # examples of each evaluation split
+    num_eval: Annotated[int, Field(ge=1, le=2**24)] = 512  # examples of each evaluation split
     stop_at: Annotated[float, Field(gt=0, le=1)] | None = None  # validation accuracy
     checkpoint_every: Annotated[float, Field(ge=0)] = 30.0  # seconds
     select: Literal["last", "best-validation"] = "last"
+
+    @model_validator(mode="after")
+    def _streams_are_apart(self) -> Self:
+        if self.batch_size * self.steps > STREAM:
+            raise ValueError(
+                f"batch_size={self.batch_size} times steps={self.steps} is above {STREAM}, the "
+                "examples that a seed may train on: use fewer steps"
+            )
+        return self
 
 
 class Experiment(Spec):

@@ -9,16 +9,19 @@ from sweeps.words import WordError, nearest
 
 DEFAULT_BASE = "all-on"
 DEFAULT_TASK = "selective-copying"
+MOST = 10_000  # seeds and trials: tuning seeds begin there
 YES_NO = {"yes": True, "no": False}
 
 
 def whole(plan: Mapping[str, str], name: str, least: int, default: int | None) -> int | None:
-    """A whole number of at least `least`."""
+    """A whole number from `least` to MOST."""
     text = plan.get(name)
     if text is None:
         return default
-    if not text.isdecimal() or int(text) < least:
-        raise WordError(f"{name}={text}: expected a whole number of at least {least}")
+    if not text.isdecimal() or not least <= int(text[:9]) <= MOST or len(text) > 9:
+        raise WordError(
+            f"{name}={text}: expected a whole number of at least {least}, at most {MOST}"
+        )
     return int(text)
 
 
@@ -43,6 +46,7 @@ def yes_no(plan: Mapping[str, str], name: str) -> bool | None:
 SHARED = ("base", "task", "seeds", "steps", "trials", "jobs", "engine", "device", "out", "gain")
 SHARED += ("reuse", "replay", "dry-run")
 ABLATION = (*SHARED, "suite", "match", "grid")
+REPLAY = ("replay", "out", "device")  # what goes with replay=
 ELSEWHERE = ("out", "jobs", "engine", "device", "reuse", "dry-run")  # change no number
 
 

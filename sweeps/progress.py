@@ -35,6 +35,11 @@ class Display:
         self._progress = Progress(*columns, console=console, transient=True)
         self._bar = self._progress.add_task("", total=max(1, total), left="")
 
+    @property
+    def trained(self) -> int:
+        """Training steps that were taken, not read."""
+        return self._trained
+
     def __enter__(self) -> Display:
         if self._live:
             self._progress.start()

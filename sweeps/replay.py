@@ -27,8 +27,10 @@ def replay(options: Options) -> int:
         experiment = read_experiment(path)
     except ValueError as error:
         raise WordError(f"replay={error}") from None
-    original = RunDirectory(path.resolve().parents[2], experiment).result()
-    if original is None or path.resolve().parent.name != experiment.fingerprint:
+    folder = path.resolve().parent
+    beside = folder.parent.name == "runs" and folder.name == experiment.fingerprint
+    original = RunDirectory(folder.parent.parent, experiment).result() if beside else None
+    if original is None:
         raise WordError(f"replay={path}: no finished run beside it to compare with")
     root = prepare(options) / "replays"
     torch.set_num_threads(int(original.identity["threads"]))

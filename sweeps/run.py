@@ -80,13 +80,14 @@ def _print(directory: object) -> None:
 
 
 def _replay(words: list[str]) -> int:
-    from sweeps.options import SHARED, read_options
+    from sweeps.options import REPLAY, SHARED, read_options
     from sweeps.replay import replay
     from sweeps.words import WordError, sort_words, split
 
     found = sort_words(split(words), SHARED, ())
-    for word in (*found.settings, *found.baseline, *found.arms):
-        raise WordError(f"{word}: replay repeats a run as it was; leave this out")
+    others = [word for word in split(words) if word.key not in REPLAY]
+    if others:
+        raise WordError(f"{others[0]}: replay repeats a run as it was; leave this out")
     return replay(read_options(found.plan, trials=0, gain="keep"))
 
 

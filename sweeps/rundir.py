@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 from torch import Tensor
 
 from sweeps.atomic import inside, write_bytes, write_json, write_text
 from sweeps.experiment import Experiment, Result
 from sweeps.provenance import provenance
 from sweeps.results import CURVE, write_curve
+from sweeps.words import WordError
+from zoo.spec import explain, import_components
 
 
 class RunDirectory:
@@ -31,11 +34,17 @@ class RunDirectory:
         return self.path / "checkpoint"
 
     def result(self) -> Result | None:
-        """The finished result, None if there is none yet."""
+        """The finished result, None if there is none yet.
+
+        Raises: WordError for a file that does not hold one.
+        """
+        path = self.path / "result.json"
         try:
-            return Result.from_dict(json.loads((self.path / "result.json").read_text()))
+            return Result.from_dict(json.loads(path.read_text()))
         except FileNotFoundError:
             return None
+        except (ValueError, KeyError, TypeError):
+            raise WordError(f"{path} is damaged; remove it and the run is repeated") from None
 
     @staticmethod
     def covers(result: Result, splits: Sequence[str]) -> bool:
@@ -72,10 +81,8 @@ def read_experiment(path: Path) -> Experiment:
 
     Raises: ValueError with one line if it is not there, not JSON or not an experiment.
     """
-    from pydantic import ValidationError
-
-    from zoo.spec import explain
-
+    for package in ("zoo", "tasks"):  # a kind is known once its class exists
+        import_components(package)
     try:
         return Experiment.model_validate_json(path.read_text())
     except OSError as error:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.experiment import Experiment, Result
-from sweeps.provenance import code_hash
 from zoo.spec import Range, ranges
 
 if TYPE_CHECKING:
@@ -81,35 +80,38 @@ def tune(
     trials: int,
     storage: Path,
     run: Callable[[Experiment], Result | None],
+    *,
+    stamp: str = "",
 ) -> Tuned:
     """Run the trials of one arm and choose its rate.
 
     Args:
         experiment: the arm as given.
-        arm: its name; the Optuna study's name together with the code's hash.
+        arm: its name; with the stamp, the Optuna study's name.
         trials: how many; 0 keeps the rate as given.
         storage: the sqlite file of the study's trials.
         run: trains one trial; a finished one is only read; None if it could not finish.
+        stamp: of the code and the machine: trials never outlive what made them.
     """
     if trials == 0:
         return Tuned(experiment.train.lr, None, ())
-    study = _open(storage, arm)
+    study = _open(storage, f"{arm} [{stamp}]")
     done = _finished(study)
     for number in range(trials):
         if number not in done:
             done[number] = _one(study, experiment, number, run)
     found = tuple(done[number] for number in range(trials))
-    best = max(found, key=lambda t: (t.value, t.state == "finished", -t.number))
+    best = max(found, key=lambda t: (t.state == "finished", t.value, -t.number))
     return Tuned(best.lr, best.number, found)
 
 
-def _open(storage: Path, arm: str) -> optuna.Study:
+def _open(storage: Path, name: str) -> optuna.Study:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(
         storage=f"sqlite:///{storage}",
-        study_name=f"{arm} [{code_hash()}]",  # results never outlive the code that made them
+        study_name=name,
         direction="maximize",
         load_if_exists=True,
     )
@@ -149,6 +151,9 @@ def _one(
     lr = rates[number] if number < len(rates) else float(f"{asked.params[RATE]:.3g}")
     result = run(trial_experiment(experiment, lr))
     trial = _judge(experiment, number, lr, result)
+    if result is None:  # tried again by the next command
+        study.tell(asked, state=optuna.trial.TrialState.FAIL)
+        return trial
     asked.set_user_attr("trial", json.dumps(trial.__dict__))
     study.tell(asked, trial.value)
     return trial

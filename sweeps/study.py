@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -10,6 +12,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 
 from sweeps.atomic import inside, write_json
@@ -65,8 +68,6 @@ def _known_runs(plan: StudyPlan, root: Path) -> list[Experiment]:
 
 
 def _rates_of_record(directory: Path) -> dict[str, set[float]]:
-    import polars as pl
-
     path = directory / "results.parquet"
     if not path.exists():
         return {}
@@ -96,7 +97,9 @@ def run_study(plan: StudyPlan, around: Surroundings) -> Path:
     directory = inside(around.root, plan.name)
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / "plan.json", plan.to_dict())
-    write_json(directory / "provenance.json", provenance(pick_device(around.device)))
+    origin = provenance(pick_device(around.device))
+    if not (directory / "provenance.json").exists():
+        write_json(directory / "provenance.json", origin)
     steps = plan.arms[0].experiment.train.steps
     runs = len(plan.arms) * (len(plan.seeds) * steps + plan.trials * (steps // 2))
     if plan.trials:
@@ -112,6 +115,8 @@ def run_study(plan: StudyPlan, around: Surroundings) -> Path:
         study = _Study(plan, directory, around, display, tracker)
         tuned = study.tune()
         study.train(tuned)
+        if display.trained:  # not where everything was only read
+            write_json(directory / "provenance.json", origin)
     return directory
 
 
@@ -140,10 +145,29 @@ class _Study:
                 return self._run(experiment, label, name, ("validation",))
 
             storage = self.directory / "study.db"
-            found[arm.name] = tune(arm.experiment, arm.name, self.plan.trials, storage, run)
+            found[arm.name] = tune(
+                arm.experiment, arm.name, self.plan.trials, storage, run, stamp=self._stamp()
+            )
             rows += trial_rows(arm.name, found[arm.name].trials)
-            write_trials(self.directory / "trials.parquet", rows)
+            self._record("trials.parquet", rows, write_trials, last=arm is self.plan.arms[-1])
         return found
+
+    def _stamp(self) -> str:
+        text = json.dumps(identity(pick_device(self.around.device)), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _record(
+        self,
+        name: str,
+        rows: list[dict[str, Any]],
+        write: Callable[[Path, list[dict[str, Any]]], None],
+        *,
+        last: bool,
+    ) -> None:
+        """Replace a table, but never by a shorter one before the end: a kill may come between."""
+        path = self.directory / name
+        if last or not path.exists() or len(rows) >= pl.read_parquet(path).height:
+            write(path, rows)
 
     def train(self, tuned: dict[str, Tuned]) -> None:
         """Seed by seed, so that an unfinished study is paired as far as it goes."""
@@ -155,7 +179,8 @@ class _Study:
                 label = f"{arm.name} seed {seed}"
                 result = self._run(experiment, label, arm.name, ("validation", "test"))
                 rows += self._rows(arm, chosen, experiment, result)
-                write_results(self.directory / "results.parquet", rows)
+                last = (seed, arm) == (self.plan.seeds[-1], self.plan.arms[-1])
+                self._record("results.parquet", rows, write_results, last=last)
 
     def _run(
         self, experiment: Experiment, label: str, arm: str, splits: tuple[str, ...]

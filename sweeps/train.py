@@ -21,6 +21,7 @@ from sweeps.words import WordError
 from zoo.model import Model
 
 CHECK_EVERY = 25  # steps between looks at the loss: each look waits for the device
+LATE = 0.9  # of the steps: what is gained after this says whether more steps would help
 
 
 class Interrupted(Exception):
@@ -120,10 +121,10 @@ def _run(
     _train(state, experiment, run, device, watcher)
     if experiment.train.select == "best-validation" and state.best_weights:
         model.load_state_dict(state.best_weights)
-    save_final(model, run.checkpoints, device)
+    result = _result(state, experiment, device, splits)
     run.write_curve(state.curve)
     run.write_kernels(initial, model.kernels())
-    result = _result(state, experiment, device, splits)
+    save_final(model, run.checkpoints, device)  # a killed run goes on from the one before
     run.finish(result)
     return result
 
@@ -147,6 +148,7 @@ def _train(
     parameters = list(model.parameters())
     model.train()
     began, saved = time.monotonic() - state.seconds, time.monotonic()
+    late = math.ceil(LATE * train.steps)
     batches = training_batches(experiment, state.step)
     try:
         for batch in batches:
@@ -165,7 +167,7 @@ def _train(
             watcher.step(state.step)
 
             last = state.step == train.steps
-            scoring = state.step % train.eval_every == 0 or last
+            scoring = state.step % train.eval_every == 0 or state.step == late or last
             if (scoring or state.step % CHECK_EVERY == 0) and not math.isfinite(state.running):
                 state.diverged = True
                 break
@@ -227,13 +229,14 @@ def _result(state: State, experiment: Experiment, device: str, splits: tuple[str
     model, train, task = state.model, experiment.train, experiment.task
     state.diverged |= not all(p.isfinite().all() for p in model.parameters())
     scores: list[Score] = []
-    for split in splits:
-        if state.diverged:  # counts with what guessing scores: dropping it would flatter the arm
-            metric = "loss" if task.context.head == "regression" else "accuracy"
-            scores.append(Score(split, "all", metric, task.chance))
-            continue
+    for split in splits if not state.diverged else ():
         batches = held_out(task, split, train.num_eval, train.batch_size)
         scores += score(model, batches, split, device)
+    if state.diverged or not all(math.isfinite(s.value or 0.0) for s in scores):
+        # It counts with what guessing scores: dropping the run would flatter the arm.
+        state.diverged = True
+        metric = "loss" if task.context.head == "regression" else "accuracy"
+        scores = [Score(split, "all", metric, task.chance) for split in splits]
     return Result(
         fingerprint=experiment.fingerprint,
         status="diverged" if state.diverged else "finished",
@@ -256,5 +259,5 @@ def _still_improving(curve: Sequence[Sequence[Any]], steps: int) -> bool:
         for step, split, part, metric, value in curve
         if (split, part, metric) == ("validation", "all", "accuracy")
     ]
-    before = [value for step, value in points if step <= 0.9 * steps]
-    return bool(before) and points[-1][1] - before[-1] > 0.01
+    before = [value for step, value in points if step <= math.ceil(LATE * steps)]
+    return bool(before) and points[-1][0] > LATE * steps and points[-1][1] - before[-1] > 0.01

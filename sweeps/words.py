@@ -22,6 +22,7 @@ from zoo.spec import Spec, explain, replace_at, walk
 
 NEUTRAL = ("off", "no", "none")
 ROOTS = ("task", "train", "model")
+MOST_ITEMS = 1000
 
 
 class WordError(ValueError):
@@ -138,10 +139,10 @@ def set_at(root: Spec, path: str, word: Word, value: str, vocabulary: Vocabulary
     owner, name = _owner(root, path, word)
     try:
         return replace_at(root, path, read_value(owner, name, value, vocabulary))
-    except ValidationError as error:
-        raise WordError(f"{word.key}={value}: {explain(error)}") from None
     except ValueError as error:
-        raise WordError(f"{word.key}={value}: {error}") from None
+        said = explain(error) if isinstance(error, ValidationError) else str(error)
+        prefix = f"{word.key}={value}: "
+        raise WordError(said if said.startswith(prefix) else prefix + said) from None
 
 
 def read_value(owner: type[Spec], name: str, text: str, vocabulary: Vocabulary) -> Any:
@@ -168,8 +169,8 @@ def _sequence(text: str, vocabulary: Vocabulary) -> tuple[Any, ...]:
     items: list[Any] = []
     for part in text.split("+"):
         name, star, times = part.partition("*")
-        if star and not (times.isdigit() and int(times) > 0):
-            raise ValueError(f"{part!r}: write NAME*COUNT with a whole COUNT of at least 1")
+        if star and not (times.isdecimal() and 0 < int(times) <= MOST_ITEMS):
+            raise ValueError(f"{part!r}: write NAME*COUNT with a COUNT of 1 to {MOST_ITEMS}")
         items += list(vocabulary.parts(name) or (name,)) * int(times or 1)
     return tuple(items)
 
@@ -190,6 +191,8 @@ def resolve(word: Word, experiment: Spec, extra: Iterable[str]) -> str:
             return word.key
         raise WordError(f"unknown word {word.key!r}; {nearest(word.key, paths)}")
     ends = [p for p in paths if p.endswith(f".{word.key}")]
+    own = [p for p in ends if p in [f"{root}.{word.key}" for root in ROOTS]]
+    ends = own or ends  # a field of task, train or model itself, before one deeper inside
     if len(ends) == 1:
         return ends[0]
     if ends:

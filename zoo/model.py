@@ -33,8 +33,8 @@ class ModelSpec(Spec):
 
     mixers: tuple[SequenceMixer, ...] = (LongConv(),)
     channel_mixer: ChannelMixer = NoChannelMixer()
-    depth: Annotated[int, Field(ge=1), Choice((1, 2, 4, 8))] = 2
-    width: Annotated[int, Field(ge=1), Choice((32, 64, 128, 256))] = 32
+    depth: Annotated[int, Field(ge=1, le=1024), Choice((1, 2, 4, 8))] = 2
+    width: Annotated[int, Field(ge=1, le=2**16), Choice((32, 64, 128, 256))] = 32
     block_norm: Literal["layer", "rms", "none"] = "layer"
     positions: Literal["none", "learned"] = "none"
     dropout: Annotated[float, Field(ge=0, lt=1), Range(0.0, 0.3)] = 0.0

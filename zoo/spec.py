@@ -28,6 +28,7 @@ from pydantic import (
 
 KIND = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 INTEGER = re.compile(r"\s*[+-]?[0-9]+(_[0-9]+)*\s*")
+LONGEST = 60  # characters of an input that an error repeats
 PLUGINS = "seqzoo.components"
 S = TypeVar("S", bound="Spec")
 
@@ -161,9 +162,14 @@ def explain(error: ValidationError) -> str:
         where = ".".join(str(p) for p in item["loc"])
         message = item["msg"].removeprefix("Value error, ")
         message = message[:1].lower() + message[1:] if item["type"] != "value_error" else message
-        given = "" if item["type"] in ("value_error", "missing") else f", got {item['input']!r}"
+        given = "" if item["type"] in ("value_error", "missing") else f", got {_cut(item['input'])}"
         parts.append(f"{where}: {message}{given}" if where else f"{message}{given}")
     return "; ".join(dict.fromkeys(parts))
+
+
+def _cut(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def walk(spec: Spec, path: str = "") -> Iterator[tuple[str, Spec, str, Any]]:

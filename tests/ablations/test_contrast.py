@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
 import json
 import math
 
@@ -19,6 +21,7 @@ from sweeps.experiment import Experiment
 from sweeps.results import SCHEMA, TRIALS
 from sweeps.search import TUNING_SEED
 from tasks.task import Task
+from zoo.spec import walk
 
 TINY = (
     *("width=8", "depth=1", "steps=6", "seeds=3", "trials=2", "train.eval_every=3"),
@@ -84,13 +87,17 @@ def check_numbers(rows, tables, out) -> None:
     )
     wide = outcome.pivot(on="arm", index="seed", values="value").sort("seed")
     difference = (wide["decay=off"] - wide["baseline"]).to_numpy()
-    mean = difference.mean()
     half = 4.302652729911275 * difference.std(ddof=1) / math.sqrt(3)  # t, 97.5 %, 2 degrees
-    text = "\n".join([out, *(t.read_text() for t in tables)])
-    for value in (mean, wide["baseline"].mean(), wide["decay=off"].mean()):
-        shown = [f"{abs(value):.{d}f}" for d in (2, 3, 4)]
-        assert any(s in text or s.lstrip("0") in text for s in shown), value
-    assert half >= 0
+    (table,) = [t for t in tables if t.name == "outcome.csv"]
+    cells = {row["arm"]: row for row in csv.DictReader(table.read_text().splitlines())}
+    baseline, arm = cells["baseline"], cells["decay=off"]
+    assert float(baseline["mean"]) == pytest.approx(wide["baseline"].mean())
+    assert float(arm["mean"]) == pytest.approx(wide["decay=off"].mean())
+    assert float(arm["difference"]) == pytest.approx(difference.mean())
+    assert float(arm["difference_low"]) == pytest.approx(difference.mean() - half)
+    assert float(arm["difference_high"]) == pytest.approx(difference.mean() + half)
+    assert (arm["n"], arm["planned"], arm["underpowered"]) == ("3", "3", "true")
+    assert f"{difference.mean():+.3f}" in out or f"{difference.mean():.3f}" in out
 
 
 def check_tracking(root, rows) -> None:
@@ -208,3 +215,83 @@ def test_out_of_memory_is_missing_and_the_study_goes_on(command, monkeypatch):
     monkeypatch.setattr(study_module, "run_experiment", run)
     again = contrast(*words)
     assert set(again.results["status"]) == {"finished"}
+
+
+def test_every_arm_has_its_own_rate_and_every_run_its_own_arm_and_seed(command, monkeypatch):
+    """With scores that prefer another rate in each arm, whatever training finds."""
+    words, root = command
+    run = study_module.run_experiment
+
+    def judged(experiment: Experiment, **rest):
+        result = run(experiment, **rest)
+        if experiment.seed < TUNING_SEED:
+            return result
+        plain = "per-scale" not in experiment.canonical()
+        value = experiment.train.lr if plain else 1 - experiment.train.lr
+        scores = tuple(
+            s._replace(value=value) if s.metric == "accuracy" else s for s in result.scores
+        )
+        return dataclasses.replace(result, scores=scores)
+
+    monkeypatch.setattr(study_module, "run_experiment", judged)
+    found = contrast(*words)
+    rates = {
+        a: set(found.results.filter(pl.col("arm") == a)["lr"]) for a in ("baseline", "decay=off")
+    }
+    assert all(len(r) == 1 for r in rates.values())
+    assert rates["baseline"] != rates["decay=off"]
+    for arm, seed, lr, fingerprint in (
+        found.results.select("arm", "seed", "lr", "fingerprint").unique().iter_rows()
+    ):
+        text = (root / "runs" / fingerprint / "experiment.json").read_text()
+        experiment = Experiment.model_validate_json(text)
+        assert (experiment.seed, experiment.train.lr) == (seed, lr)
+        kinds = {v.kind for _, _, n, v in walk(experiment.model) if n == "decay"}
+        assert kinds == ({"per-scale"} if arm == "baseline" else {"none"})
+        gains = {v.kind for _, _, n, v in walk(experiment.model) if n == "gain"}
+        assert gains == {"init"}
+
+
+def test_mixers_that_an_arm_brings_are_on_equal_terms():
+    plan, _ = make_plan(
+        ["arm.mixers=sgconv", "base.decay=power-law", "trials=0", "seeds=2"], "test"
+    )
+    arm = plan.arms[1].experiment.model
+    assert {v.kind for _, _, n, v in walk(arm) if n == "gain"} == {"init"}
+    assert {v.kind for _, _, n, v in walk(arm) if n == "decay"} == {"power-law"}
+
+
+def test_a_twin_is_wider_and_nothing_else():
+    plan, _ = make_plan(["base=hyena", "gating=off,glu", "match=parameters", "trials=0"], "test")
+    twins = [arm for arm in plan.arms if "width=" in arm.name]
+    assert twins
+    for twin in twins:
+        source = next(a for a in plan.arms if a.name == twin.name.partition(" width=")[0])
+        made, given = twin.experiment.model, source.experiment.model
+        assert made.model_copy(update={"width": given.width}) == given
+        assert made.width % 8 == 0
+
+
+def test_a_twin_that_is_there_already_is_not_added():
+    plan, _ = make_plan(["arm.width=16", "match=parameters", "trials=0", "seeds=2"], "test")
+    assert [arm.name for arm in plan.arms] == ["baseline", "width=16"]
+
+
+def test_a_twin_has_only_widths_that_can_be():
+    plan, _ = make_plan(
+        ["base=attention", "mixers.0.num_heads=3", "width=24", "arm.depth=1", "match=parameters"],
+        "test",
+    )
+    assert all(arm.experiment.model.width % 3 == 0 for arm in plan.arms)
+
+
+def test_a_suite_takes_refinements():
+    plan, _ = make_plan(["suite=five-properties", "length.taps=8", "trials=0"], "test")
+    assert len(plan.arms) == 6
+    assert "length=off length.taps=8" in [arm.name for arm in plan.arms]
+
+
+def test_a_model_with_deeper_fields_of_that_name_still_has_its_own():
+    plan, _ = make_plan(["base=hyena", "depth=1", "arm.width=16", "trials=0"], "test")
+    assert [arm.experiment.model.depth for arm in plan.arms] == [1, 1]
+    assert [arm.experiment.model.width for arm in plan.arms] == [32, 16]

@@ -197,6 +197,14 @@ BAD = {
     "zero seeds": (["decay=off", "seeds=0"], "at least 1"),
     "seeds in words": (["decay=off", "seeds=six"], "whole number"),
     "zero steps": (["decay=off", "steps=0"], "steps"),
+    "too deep": (["decay=off", "depth=99999999999"], "depth"),
+    "too many mixers": (["gating=off", "model.mixers=attention*99999999999"], "COUNT"),
+    "too many seeds": (["decay=off", "seeds=99999999"], "at most"),
+    "too many trials": (["decay=off", "trials=99999999999999"], "at most"),
+    "too many steps": (["decay=off", "steps=99999999999999999999999"], "steps"),
+    "too large a batch": (["decay=off", "batch_size=99999999999"], "batch_size"),
+    "no number at all": (["decay=off", "steps=0x10"], "steps=0x10: expected a whole number"),
+    "a long input": (["replay=/etc/services"], "replay"),
     "many jobs": (["decay=off", "jobs=2"], "jobs=1"),
     "unknown engine": (["decay=off", "engine=warp"], "serial"),
     "unknown device": (["decay=off", "device=tpu"], "cpu"),
@@ -228,6 +236,7 @@ def test_a_mistake_is_one_helpful_line(name, capfd, tmp_path, monkeypatch):
     lines = err.strip().splitlines()
     assert len(lines) == 1, lines
     assert hint in lines[0], lines[0]
+    assert len(lines[0]) < 1200
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -122,7 +126,7 @@ def test_data_that_cannot_be_read_is_one_line(trained, tmp_path, capfd, arrays, 
     assert hint in err, err
 
 
-@pytest.mark.parametrize("damage", ["absent", "text", "cut"])
+@pytest.mark.parametrize("damage", ["absent", "text", "cut", "npy", "member", "flipped"])
 def test_a_file_that_is_no_npz_is_one_line(trained, tmp_path, capfd, damage):
     path = tmp_path / "file.npz"
     if damage == "text":
@@ -130,6 +134,18 @@ def test_a_file_that_is_no_npz_is_one_line(trained, tmp_path, capfd, damage):
     elif damage == "cut":
         write(path, inputs=GOOD, targets=GOOD)
         path.write_bytes(path.read_bytes()[:200])
+    elif damage == "npy":
+        with path.open("wb") as file:
+            np.save(file, GOOD)
+    elif damage == "member":
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("inputs", "hello")
+            file.writestr("targets", "hello")
+    elif damage == "flipped":
+        np.savez_compressed(path, inputs=GOOD, targets=GOOD)
+        data = bytearray(path.read_bytes())
+        data[60:90] = bytes(255 - b for b in data[60:90])
+        path.write_bytes(data)
     assert evaluate([str(trained[0]), f"data={path}"]) == 2
     assert len(capfd.readouterr().err.strip().splitlines()) == 1
 
@@ -166,3 +182,48 @@ def test_a_replay_says_what_differs(trained, capfd):
     assert "different" in out
     assert "0.123" in out
     assert "feedfacefeedface" in out
+
+
+def test_a_fresh_process_knows_every_kind(trained, tmp_path):
+    """Nothing else has imported the task before."""
+    batch = read_experiment(trained[0] / "experiment.json").task.generate(range(4), "test")
+    word = write(tmp_path / "x.npz", inputs=batch.inputs, targets=batch.targets)
+    root, out = os.getcwd(), trained[0].parents[1]
+    for words in (
+        ["sweeps.evaluate", str(trained[0]), word],
+        ["sweeps.run", f"replay={trained[0]}", f"out={out}"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", *words],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
+        )
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("words", [["dry-run=yes"], ["seeds=3"], ["decay=off"], ["task=mqar"]])
+def test_a_replay_takes_no_other_words(trained, words, capfd):
+    assert run([f"replay={trained[0]}", *words]) == 2
+    assert "leave this out" in capfd.readouterr().err
+
+
+def test_an_unfinished_or_damaged_run_is_one_line(trained, tmp_path, capfd):
+    path = trained[0] / "result.json"
+    text = path.read_text()
+    word = write(tmp_path / "x.npz", inputs=GOOD, targets=GOOD)
+    try:
+        path.write_text(text[:50])
+        assert run([f"replay={trained[0]}"]) == 2
+        path.unlink()
+        assert evaluate([str(trained[0]), word]) == 2
+    finally:
+        path.write_text(text)
+    err = capfd.readouterr().err
+    assert "damaged" in err
+    assert "not finished" in err
+    copied = tmp_path / "experiment.json"
+    copied.write_text((trained[0] / "experiment.json").read_text())
+    assert run([f"replay={copied}"]) == 2
+    assert "no finished run" in capfd.readouterr().err

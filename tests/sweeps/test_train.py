@@ -164,8 +164,17 @@ def test_divergence_counts_with_chance(tmp_path):
     made = experiment(lr=1e30)
     result = run_experiment(made, root=tmp_path)
     assert result.status == "diverged"
-    assert result.score("test", "accuracy") == made.task.chance
-    assert result.steps < made.train.steps or not math.isfinite(result.seconds) or result.steps
+    assert {s.metric: s.value for s in result.scores} == {"accuracy": made.task.chance}
+    assert {s.split for s in result.scores} == {"validation", "test"}
+
+
+@pytest.mark.parametrize("lr", [1e10, 1e20, 1e36])
+def test_scores_that_overflow_are_a_divergence(tmp_path, lr):
+    """Finite weights whose answers are not: one step, then evaluation."""
+    result = run_experiment(experiment(lr=lr, steps=1), root=tmp_path)
+    values = [s.value for s in result.scores]
+    assert all(v is not None and math.isfinite(v) for v in values)
+    assert RunDirectory(tmp_path, experiment(lr=lr, steps=1)).result() == result
 
 
 def test_logits_at_labels_only_change_nothing():
@@ -272,3 +281,112 @@ def test_gradient_clipping_and_own_rates_are_honoured(tmp_path):
     assert found == sorted(named.values())
     clipped = run_experiment(experiment(clip=1e-9), root=tmp_path)
     assert clipped.weights != run_experiment(made, root=tmp_path).weights
+
+
+def test_tuning_seeds_are_not_reported_seeds():
+    from sweeps.options import MOST
+
+    assert TUNING_SEED >= 10_000
+    assert MOST <= TUNING_SEED
+
+
+def fake_result(made, value, status="finished"):
+    from sweeps.experiment import Result, Score
+
+    scores = (Score("validation", "all", "accuracy", value),)
+    rest = {"parameters": 1, "state_bytes": 1, "steps": 1, "seconds": 1.0, "weights": ""}
+    return Result(fingerprint=made.fingerprint, status=status, scores=scores, identity={}, **rest)
+
+
+def test_a_diverged_trial_never_wins(tmp_path):
+    def run(trial):
+        high = trial.train.lr > 2e-2
+        return fake_result(trial, 0.1 if high else 0.01, "diverged" if high else "finished")
+
+    tuned = tune(experiment(lr=3e-3), "arm", 5, tmp_path / "study.db", run)
+    assert tuned.lr < 2e-2
+    assert {t.state for t in tuned.trials} == {"finished", "diverged"}
+
+
+def test_a_trial_without_memory_is_tried_again(tmp_path):
+    answers = [None, 0.5]
+
+    def run(trial):
+        value = answers.pop(0)
+        return None if value is None else fake_result(trial, value)
+
+    first = tune(experiment(), "arm", 1, tmp_path / "study.db", run)
+    assert first.trials[0].state == "failed"
+    assert tune(experiment(), "arm", 1, tmp_path / "study.db", run).trials[0].value == 0.5
+
+
+def test_other_hardware_tunes_again(tmp_path):
+    calls = []
+
+    def run(trial):
+        calls.append(trial)
+        return fake_result(trial, 0.5)
+
+    for stamp in ("one", "one", "two"):
+        tune(experiment(), "arm", 2, tmp_path / "study.db", run, stamp=stamp)
+    assert len(calls) == 4
+
+
+@pytest.mark.parametrize("key", ["code", "torch", "device", "dtype", "threads"])
+def test_every_part_of_the_identity_counts(tmp_path, monkeypatch, key):
+    run_experiment(experiment(), root=tmp_path)
+    monkeypatch.setattr(train, "identity", lambda device: {**provenance.identity(device), key: "x"})
+    assert run_experiment(experiment(), root=tmp_path).identity[key] == "x"
+
+
+def test_identity_says_what_it_must():
+    assert set(provenance.identity("cpu")) == {"code", "torch", "device", "dtype", "threads"}
+
+
+def test_best_validation_scores_the_best_weights_also_when_resumed(tmp_path, monkeypatch):
+    """Validation accuracy peaks at the second of three evaluations, whatever is learned."""
+    made = experiment(select="best-validation")
+    kept: list[str] = []
+    truth = train.score
+
+    def rigged(model, held, split, device):
+        found = truth(model, held, split, device)
+        if split != "validation" or len(kept) >= 3:
+            return found
+        kept.append(weights_digest(model))
+        value = (0.2, 0.9, 0.4)[len(kept) - 1]
+        return [s._replace(value=value) if s.metric == "accuracy" else s for s in found]
+
+    monkeypatch.setattr(train, "score", rigged)
+    monkeypatch.setattr(train, "LATE", 1.0)
+    with pytest.raises(Interrupted):
+        run_experiment(made, root=tmp_path, watcher=StopAt(9))
+    result = run_experiment(made, root=tmp_path)
+    assert len(set(kept)) == 3
+    assert result.weights == kept[1]
+
+
+def test_weight_decay_moves_the_weights(tmp_path):
+    one = run_experiment(experiment(weight_decay=0.0), root=tmp_path)
+    two = run_experiment(experiment(weight_decay=0.9), root=tmp_path)
+    assert one.weights != two.weights
+
+
+def test_scores_are_taken_without_dropout(tmp_path):
+    made = experiment()
+    made = made.model_copy(update={"model": replace_all(made.model, "dropout", 0.5)})
+    model = made.model.build(made.task.context, seed=0).train()
+    held = batches.held_out(made.task, "validation", 32, 8)
+    assert train.score(model, held, "validation", "cpu") == train.score(
+        model, held, "validation", "cpu"
+    )
+
+
+def test_still_improving_looks_at_the_last_tenth():
+    def points(*values):
+        return [[s, "validation", "all", "accuracy", v] for s, v in values]
+
+    assert train._still_improving(points((90, 0.5), (100, 0.52)), 100)
+    assert not train._still_improving(points((90, 0.5), (100, 0.505)), 100)
+    assert not train._still_improving(points((80, 0.4), (90, 0.52), (100, 0.52)), 100)
+    assert not train._still_improving(points((100, 0.5)), 100)
