@@ -245,6 +245,13 @@ def _warnings(plan: StudyPlan) -> list[str]:
         for arm in plan.arms[1:]
         if arm.strength is not None and arm.strength < WEAK
     ]
+    for arm in plan.arms:
+        silent, total = _silent_channels(arm.experiment)
+        if silent:
+            notes.append(
+                f"{arm.name}: {silent} of {total} kernel channels are zero at initialisation"
+                " (regularization leaves none of their taps), so they cannot learn"
+            )
     contrasts = len(plan.arms) - 1
     if underpowered(contrasts, plan.seeds):
         notes.append(
@@ -252,6 +259,12 @@ def _warnings(plan: StudyPlan) -> list[str]:
             f" arm{'s' * (contrasts > 1)}; seeds={seeds_for(contrasts)} can"
         )
     return notes
+
+
+def _silent_channels(experiment: Experiment) -> tuple[int, int]:
+    kernels = build(experiment).kernels().values()
+    silent = sum(int((k == 0).all(1).sum()) for k in kernels)
+    return silent, sum(len(k) for k in kernels)
 
 
 def plan_text(plan: StudyPlan, seconds: float | None) -> str:

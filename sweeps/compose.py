@@ -26,6 +26,7 @@ from sweeps.words import (
     set_at,
 )
 from tasks.task import Task
+from zoo.mixers import Mixer
 from zoo.model import Model, ModelSpec
 from zoo.properties import ALIASES, OFF
 from zoo.properties.gain import Gain
@@ -161,10 +162,20 @@ def outline(experiment: Experiment) -> Model:
         return model.build(context, seed=experiment.seed)
 
 
+def is_causal(model: Model) -> bool:
+    """Whether no mixer looks ahead."""
+    return all(m.causal for m in model.modules() if isinstance(m, Mixer))
+
+
 def check(experiment: Experiment, name: str = "") -> Experiment:
     """Build it: what cannot be built is one line, before anything trains."""
     try:
-        outline(experiment)
+        model = outline(experiment)
+        if experiment.task.answers_follow and not is_causal(model):
+            raise ValueError(
+                f"task={experiment.task.kind} shows answers after the place where they are due, "
+                "and this model looks ahead: use direction=causal"
+            )
     except ValidationError as error:
         raise WordError(f"{name}: {explain(error)}" if name else explain(error)) from None
     except (ValueError, RuntimeError, OverflowError) as error:

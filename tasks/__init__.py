@@ -64,7 +64,7 @@ def preset(name: str) -> Task:
     return presets.find(name).value
 
 
-def make_task(kind: str, seed: int = 0, **fields: Any) -> Task:
+def make_task(kind: str, /, seed: int = 0, **fields: Any) -> Task:
     """The task of a kind, or of a preset's name, with these fields set.
 
     Raises: ValueError, one line: an unknown name or field with the nearest ones, or fields that

@@ -96,6 +96,10 @@ class Induction(Task, kind="induction"):
         return {"ordinary": range(num), "no-op": range(num, num + 1), "trigger": trigger}
 
     @property
+    def answers_follow(self) -> bool:
+        return self.variant != "canonical"  # what is copied stands in the inputs again
+
+    @property
     def context(self) -> Context:
         size = self.vocab_size + (self.variant == "canonical")
         extra = self.num_copied if self.variant == "safari" else 0

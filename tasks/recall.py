@@ -130,6 +130,10 @@ class AssocRecall(Task, kind="assoc-recall"):
             return arrangements(codes, num) * power(self.num_values, num)
         return power(codes, num) * self.num_values
 
+    @property
+    def answers_follow(self) -> bool:
+        return self.variant == "safari"  # in training: every next token is a target
+
     def determined(self, split: str) -> bool:
         return self.variant == "canonical" or split != "train"
 
@@ -250,6 +254,10 @@ class InContextRecall(Task, kind="in-context-recall"):
     @property
     def num_contents(self) -> int:
         return power(self.num_keys, self.length // 2 - 1) * self.num_values
+
+    @property
+    def answers_follow(self) -> bool:
+        return True  # a value stands behind each repeated key
 
     def determined(self, split: str) -> bool:
         return self.variant == "canonical" or split != "train"

@@ -141,6 +141,14 @@ class Task(Spec):
         return None
 
     @property
+    def answers_follow(self) -> bool:
+        """Whether an answer may stand in the inputs after the place where it is due.
+
+        A model that looks ahead then copies it: only causal models can be compared.
+        """
+        return False
+
+    @property
     @abstractmethod
     def num_contents(self) -> int:
         """How many different contents there are (see `counting`); fewer where some are likelier."""

@@ -29,6 +29,7 @@ examples:
 COMMANDS = ("list", "show")
 WORDS = {"length": "64", "picture": ""}
 TOKENS = 16
+LONGEST = 2**20
 SHADES = " ▁▂▃▄▅▆▇█"
 COLUMNS = 64
 
@@ -41,11 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(HELP, end="")
         return 0 if args else 2
     try:
-        for line in _run(args):
-            print(line)
+        lines = list(_run(args))  # all or none: an error prints nothing else
     except (ValueError, OSError) as error:
         print(f"zoo: {error}", file=sys.stderr)
         return 2
+    print("\n".join(lines))
     return 0
 
 
@@ -106,8 +107,8 @@ def _show(name: str, words: dict[str, str]) -> Iterator[str]:
 
     import_components("zoo")
     _known("model", name, names())
-    if not words["length"].isdigit() or int(words["length"]) < 1:
-        raise ValueError(f"length={words['length']}: expected a whole number from 1")
+    if not words["length"].isdecimal() or not 1 <= int(words["length"][:8]) <= LONGEST:
+        raise ValueError(f"length={words['length']}: expected a whole number, 1 to {LONGEST}")
     length, preset = int(words["length"]), find(name)
     model = preset.value.build(Context(num_inputs=TOKENS, num_outputs=TOKENS, length=length))
     yield f"{name}: {preset.paper}{', ' * bool(preset.section)}{preset.section}"

@@ -76,14 +76,16 @@ class KernelSpec(Spec):
 class Kernel(nn.Module):
     """Makes `channels` kernels of `taps` taps.
 
-    Always sampled at the length it was built for, then cut: the kernel of a shorter sequence is
-    the first taps of the same kernel.
+    Always sampled as far as its taps reach, then cut: the kernel of a shorter sequence is the
+    first taps of the same kernel. What only lost taps would show is not a parameter.
     """
 
     def __init__(self, spec: KernelSpec, context: KernelContext) -> None:
         super().__init__()
         self.channels, self.length = context.channels, context.length
         self.taps = spec.length.cut(context.length)
+        later = spec.smoothness.reach
+        self.reach = self.length if later is None else min(self.length, self.taps + later)
         self.times: Times = spec.length.build(context.below("length"))
         self.atoms: Atoms = spec.parameterization.build(context.below("parameterization"))
         self.window: Window = spec.decay.build(context.below("decay"), self.atoms)
@@ -98,6 +100,8 @@ class Kernel(nn.Module):
         uncut = self.sample(self.atoms.natural_length(self.length))
         self.gain = gain.build(uncut, self.sample(self.length)[:, : self.taps])
         self.atoms, self.window = self.atoms.settle(self.times(self.length), self.window)
+        if self.reach < self.length:
+            self.atoms.trim(self.reach)
         if not (self.atoms.reads_time or self.window.reads_time):
             self.times.freeze()
 
@@ -109,7 +113,7 @@ class Kernel(nn.Module):
 
     def forward(self) -> Tensor:
         """The kernel: (D, taps)."""
-        return self.gain(self.sample(self.length)[:, : self.taps])
+        return self.gain(self.sample(self.reach)[:, : self.taps])
 
 
 def full_precision(device: str) -> AbstractContextManager[object]:

@@ -295,3 +295,32 @@ def test_a_model_with_deeper_fields_of_that_name_still_has_its_own():
     plan, _ = make_plan(["base=hyena", "depth=1", "arm.width=16", "trials=0"], "test")
     assert [arm.experiment.model.depth for arm in plan.arms] == [1, 1]
     assert [arm.experiment.model.width for arm in plan.arms] == [32, 16]
+
+
+def test_channels_that_cannot_learn_are_said():
+    plan, _ = make_plan(
+        [
+            *("base=long-conv", "length=off", "trials=0"),
+            "mixers.0.kernel.regularization.threshold=0.006",
+        ],
+        "test",
+    )
+    assert any("zero at initialisation" in note for note in plan.notes)
+
+
+def test_a_cut_kernel_counts_its_own_taps():
+    plan, _ = make_plan(["base=long-conv", "length=off", "trials=0"], "test")
+    baseline, arm = plan.arms
+    length = baseline.experiment.task.context.length
+    model = baseline.experiment.model
+    kernels = model.depth * model.width * model.mixers[0].channels
+    assert baseline.parameters - arm.parameters == kernels * (length - 4)
+
+
+def test_sublinearity_off_keeps_the_rate_of_what_it_replaces():
+    plan, _ = make_plan(
+        ["base=hyena", "sublinearity=off", "mixers.0.kernel.parameterization.kernel_lr=1e-4"],
+        "test",
+    )
+    atoms = plan.arms[1].experiment.model.mixers[0].kernel.parameterization
+    assert (atoms.kind, atoms.kernel_lr) == ("dense", 1e-4)

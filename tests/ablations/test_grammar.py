@@ -197,6 +197,14 @@ BAD = {
     "zero seeds": (["decay=off", "seeds=0"], "at least 1"),
     "seeds in words": (["decay=off", "seeds=six"], "whole number"),
     "zero steps": (["decay=off", "steps=0"], "steps"),
+    "a look at the answers": (
+        ["decay=off", "task=in-context-recall", "direction=two_sided"],
+        "direction=causal",
+    ),
+    "an arm that looks at the answers": (
+        ["arm.direction=two_sided", "task=induction", "task.variant=bigram"],
+        "direction=causal",
+    ),
     "too deep": (["decay=off", "depth=99999999999"], "depth"),
     "too many mixers": (["gating=off", "model.mixers=attention*99999999999"], "COUNT"),
     "too many seeds": (["decay=off", "seeds=99999999"], "at most"),

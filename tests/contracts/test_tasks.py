@@ -317,3 +317,13 @@ def test_every_field_is_documented_and_checked(kind: str) -> None:
                 tasks.make_task(kind, **{name: bad})
     with pytest.raises(ValueError, match=f"{kind} has no field 'sedd'; nearest: seed"):
         tasks.make_task(kind, sedd=8)
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_an_answer_behind_its_place_is_declared(name: str) -> None:
+    """A model that looks ahead would copy it; a share near chance is coincidence."""
+    task = tasks.make_task(name)
+    batch = task.generate(range(300), "test")
+    ahead = np.concatenate([batch.inputs[:, 1:], np.full((300, 1), -1)], 1)
+    share = (ahead == batch.targets)[batch.mask].mean()
+    assert (share > 0.5) if task.answers_follow else (share < task.chance + 0.05)

@@ -205,9 +205,9 @@ def hyena(rng, u):
 
 def base_conv_short(rng, u):
     """(W u + b1) * (h * u + b2) + u, h of three taps."""
-    p: Arrays = {"taps": rng.normal(size=(D, L)), "bias": rng.normal(size=D)}
+    p: Arrays = {"taps": rng.normal(size=(D, 3)), "bias": rng.normal(size=D)}
     draw_affine(p, rng, "output", D, D)
-    k = p["taps"][:, :3]
+    k = p["taps"]
     return p, k, affine(p, "output", u) * (convolve(k, u) + p["bias"]) + u
 
 

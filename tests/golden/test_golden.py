@@ -102,7 +102,10 @@ def built(name: str, arrays: dict[str, np.ndarray]) -> Mixer:
             parameter.copy_(value)
         if isinstance(mixer, Convolution):
             assert isinstance(spec, LongConv)
-            mixer.kernel.settle(spec.kernel.gain)  # the gain of these initial numbers
+            if mixer.kernel.reach == mixer.kernel.length:  # a cut kernel keeps the gain it has
+                mixer.kernel.settle(spec.kernel.gain)  # the gain of these initial numbers
+            else:
+                assert spec.kernel.gain.kind == "none"
     return mixer
 
 

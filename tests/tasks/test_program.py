@@ -194,3 +194,8 @@ def test_names_outside_are_refused() -> None:
 def test_words_from_a_command_line_become_values() -> None:
     task = tasks.make_task("mqar", length="32", power_a="0.5", random_fill="no")
     assert task == tasks.make_task("mqar", length=32, power_a=0.5, random_fill=False)
+
+
+def test_show_takes_no_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "mamba-induction", "kind=copying"]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1

@@ -67,7 +67,7 @@ def test_show_draws_a_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path
         (["show", "s4d", "lenght=3"], "'lenght' is not a word; nearest: length"),
         (["show", "s4d", "length"], "'length' is not word=value"),
         (["show", "s4d", "length="], "'length=' is not word=value"),
-        (["show", "s4d", "length=0"], "length=0: expected a whole number from 1"),
+        (["show", "s4d", "length=0"], "length=0: expected a whole number, 1 to"),
         (["show", "s4d", "length=x"], "length=x: expected"),
         (["show", "attention", "picture=a.png"], "attention has no convolution kernel"),
         (["show", "s4d", "picture=a.txt"], "expected a name that ends in .png"),

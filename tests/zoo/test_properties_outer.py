@@ -144,7 +144,9 @@ def test_gain_is_frozen_and_per_channel(gain):
         parameterization=Multiscale(size=4), length=Taps(taps=10), gain=gain, smoothness="none"
     )
     kernel, bare = spec.build(CONTEXT), spec.model_copy(update={"gain": NoGain()}).build(CONTEXT)
-    cut, uncut = bare().detach(), bare.sample(32).detach()
+    full = spec.model_copy(update={"gain": NoGain(), "length": Full()}).build(CONTEXT)
+    cut, uncut = bare().detach(), full.sample(32).detach()
+    assert torch.equal(cut, uncut[:, :10])
     norm = {"init": cut, "raw": uncut, "none": torch.ones(4, 1)}[gain.kind].norm(
         dim=-1, keepdim=True
     )

@@ -37,6 +37,9 @@ class Atoms(nn.Module):
         """Taps that the parameters describe, at least `length`."""
         return length
 
+    def trim(self, length: int) -> None:
+        """Give up the free numbers that only taps from `length` on would show."""
+
     def settle(self, grid: Grid, window: Window) -> tuple[Atoms, Window]:
         """What takes the place of both once gains are known; most stay what they are."""
         return self, window

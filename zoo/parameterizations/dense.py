@@ -43,7 +43,8 @@ class Dense(Parameterization, kind="dense"):
             return self
         if isinstance(old, Dense):
             return old  # pyright: ignore[reportReturnType]
-        return self.model_copy(update={"baseline": old})
+        rate = {} if "kernel_lr" in self.model_fields_set else {"kernel_lr": old.kernel_lr}
+        return self.model_copy(update={"baseline": old, **rate})
 
     def build(self, context: KernelContext) -> Atoms:
         if self.init == "baseline":
@@ -76,10 +77,14 @@ class FreeTaps(Atoms):
 
     def __init__(self, taps: Tensor, lr: float | None) -> None:
         super().__init__()
+        self.lr = lr
         self.taps = declare(nn.Parameter(taps), lr)  # (D, L)
 
     def atoms(self, grid: Grid, window: Window) -> Tensor:
         return self.taps[:, None, : grid.length]
+
+    def trim(self, length: int) -> None:
+        self.taps = declare(nn.Parameter(self.taps.detach()[:, :length].clone()), self.lr)
 
 
 class Sampled(Atoms):

@@ -48,6 +48,7 @@ class Scales(Atoms):
 
     def __init__(self, weights: Tensor, init_scale: int, *, linear: bool, lr: float | None) -> None:
         super().__init__()
+        self.lr = lr
         self.weights = declare(nn.Parameter(weights), lr)  # (D, S, d)
         self.linear, self.num_atoms = linear, weights.shape[1]
         self.ratios = [2 ** (max(0, i - 1) + init_scale) for i in range(self.num_atoms)]
@@ -55,6 +56,14 @@ class Scales(Atoms):
 
     def natural_length(self, length: int) -> int:
         return max(length, self.weights.shape[-1] * sum(self.ratios))
+
+    def trim(self, length: int) -> None:
+        size = self.weights.shape[-1]
+        starts = [size * sum(self.ratios[:i]) for i in range(self.num_atoms)]
+        self.num_atoms = sum(start < length for start in starts)
+        self.ratios = self.ratios[: self.num_atoms]
+        weights = self.weights.detach()[:, : self.num_atoms].clone()
+        self.weights = declare(nn.Parameter(weights), self.lr)
 
     def pieces(self) -> list[Tensor]:
         """Each scale's stretched weights, in the order of time: S tensors (D, d r_i)."""

@@ -13,7 +13,7 @@ ATTENTION = Published(
         "the head is not tied to the embedding; tokens start at N(0, 1), projections at PyTorch's "
         "own law (upstream N(0, .02) for all): recall is learned in a third of the steps",
         "future keys are left out, not weighed by exp(-10000)",
-        "no embedding dropout (upstream .1)",
+        "no dropout of embeddings and attention weights (upstream .1 of both)",
     ),
     value=ModelSpec(mixers=(Attention(num_heads=1),), positions="learned", width=64, depth=2),
 )

@@ -13,7 +13,8 @@ from zoo.properties.length import Full, Taps
 from zoo.properties.regularization import Squash
 from zoo.properties.smoothness import MovingAverage
 
-# Every property on, each so strong that its x=off moves the kernel by more than a tenth:
+# Every property on, each so strong that its x=off moves the kernels by over a tenth (their
+# median, from lengths of 38 on):
 ALL_ON = Published(
     name="all-on",
     paper="none: the default baseline of this project",
@@ -76,8 +77,8 @@ LONG_CONV = Published(
     section="section 3, random initialisation with Squash",
     upstream="HazyResearch/safari src/models/sequence/long_conv.py@bf27ebe",
     differs=(
-        "no kernel dropout (upstream .1 to .3)",
-        "causal, width 32, depth 2, pre-norm with layer norm",
+        "no kernel dropout (upstream .1 to .3), no layer dropout (upstream .1 on images)",
+        "causal, width 32, depth 2, pre-norm with layer norm (images: 512, 6, post-norm)",
         "threshold .001 as upstream's sequential CIFAR; other tasks use .001 to .004",
     ),
     value=ModelSpec(
@@ -125,6 +126,8 @@ BASE_CONV = Published(
     upstream="HazyResearch/zoology zoology/mixers/base_conv.py@0a9c682, convolution.py@0f98dfe",
     differs=(
         "every convolution has the paper's bias b_2 (upstream: the short one only)",
+        "short taps are normal, not uniform, of the same variance; taps and filters have at most "
+        "the rate .001 and no weight decay (upstream the model's rate and .1)",
         "linear layers have PyTorch's own initial law; upstream's trainer sets N(0, .02), which "
         "leaves the long filter near zero",
         "the long filter is the sine network and window of that file; later revisions have a ReLU "

@@ -48,6 +48,8 @@ EMA = Published(
         "the rate -log(1 - p a) is one trained number; upstream trains p and a, and p is also in "
         "the coefficient: here that p is another draw of the same law",
         "causal, untruncated (upstream: 1,024 taps on Long Range Arena)",
+        "decay rates are trained at .001, kernel numbers have no weight decay, linear layers have "
+        "PyTorch's own law (Mega: N(0, .02))",
         "width 32, depth 2",
     ),
     value=ModelSpec(

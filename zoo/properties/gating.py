@@ -147,6 +147,9 @@ class LinearGating(Gating, kind="linear"):
 
     Source:  Arora et al. 2024, arXiv:2312.04927, HazyResearch/zoology zoology/mixers/base_conv.py.
     Differs: the last u is the code's, not the paper's.
+
+    Without the product (gating=off) W stands behind the convolution, c and the last u are gone,
+    and a layer without activation is linear: base-conv then has no more than its norms to bend.
     """
 
     def build(self, width: int, filters: int, draws: Draws) -> Gate:

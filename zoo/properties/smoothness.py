@@ -14,12 +14,21 @@ from zoo.spec import Choice, Spec
 class Smoothness(Spec):
     """A linear map of the kernel (D, L) along time."""
 
+    @property
+    def reach(self) -> int | None:
+        """How many later taps a tap is made of; None: all."""
+        return None
+
     def build(self, context: KernelContext) -> nn.Module:
         raise NotImplementedError
 
 
 class NoSmoothing(Smoothness, kind="none"):
     """The kernel as it is."""
+
+    @property
+    def reach(self) -> int:
+        return 0
 
     def build(self, context: KernelContext) -> nn.Module:
         return nn.Identity()
@@ -34,6 +43,10 @@ class MovingAverage(Smoothness, kind="moving-average"):
     """
 
     radius: Annotated[int, Field(ge=1), Choice((1, 2, 3, 5, 10))] = 3
+
+    @property
+    def reach(self) -> int:
+        return self.radius
 
     def build(self, context: KernelContext) -> nn.Module:
         return Box(self.radius)
