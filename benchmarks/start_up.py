@@ -48,9 +48,19 @@ def cpu_seconds(module: str, words: list[str]) -> tuple[float, str]:
     return used, done.stderr.rpartition("HEAVY ")[2].strip()
 
 
+def importing(module: str) -> float:
+    """CPU seconds of a Python that imports one module: what this machine is worth today."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
 def main() -> None:
     """Print the table."""
+    bare = statistics.median(importing("torch") for _ in range(REPEATS))
     print("| command | CPU s | goal | imports |\n|---|---|---|---|")
+    print(f"| `import torch` alone, for scale | {bare:.2f} | | torch |")
     for name, (module, words, _, goal) in CASES.items():
         runs = [cpu_seconds(module, words) for _ in range(REPEATS)]
         seconds = statistics.median(run[0] for run in runs)

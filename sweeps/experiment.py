@@ -22,10 +22,10 @@ class TrainSpec(Spec):
     lr: Annotated[float, Range(1e-4, 1e-1, log=True), Field(gt=0)] = 3e-3
     weight_decay: Annotated[float, Range(1e-4, 1.0, log=True), Field(ge=0)] = 0.01
     batch_size: Annotated[int, Field(ge=1, le=2**20)] = 32
-    steps: Annotated[int, Field(ge=1, le=2**30)] = 500
+    steps: Annotated[int, Field(ge=1, le=2**30)] = 300
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.1  # fraction of the steps
     clip: Annotated[float, Field(gt=0)] | None = None  # norm of the whole gradient
-    eval_every: Annotated[int, Field(ge=1)] = 100  # steps
+    eval_every: Annotated[int, Field(ge=1)] = 50  # steps
     num_eval: Annotated[int, Field(ge=1, le=2**24)] = 512  # examples of each evaluation split
     stop_at: Annotated[float, Field(gt=0, le=1)] | None = None  # validation accuracy
     checkpoint_every: Annotated[float, Field(ge=0)] = 30.0  # seconds
