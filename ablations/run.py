@@ -55,9 +55,10 @@ def _main(words: list[str]) -> int:
 
     if not words:
         raise WordError("no words; try decay=off, or --help")
-    replayed = [w for w in split(words) if w.key == "replay"]
-    if replayed:
-        return _replay(words)
+    if any(word.key == "replay" for word in split(words)):
+        from sweeps.replay import replay
+
+        return replay(split(words))
     from ablations.plan import make_plan, plan_text
     from sweeps.launch import estimate, launch
     from sweeps.provenance import command_line
@@ -73,18 +74,6 @@ def _main(words: list[str]) -> int:
     show(markdown(build_study(directory).study))
     say(f"written: {directory}/report.html, report.md, tables/, figures/, results.parquet")
     return 0
-
-
-def _replay(words: list[str]) -> int:
-    from sweeps.options import ABLATION, REPLAY, read_options
-    from sweeps.replay import replay
-    from sweeps.words import WordError, sort_words, split
-
-    found = sort_words(split(words), ABLATION, ())
-    others = [word for word in split(words) if word.key not in REPLAY]
-    if others:
-        raise WordError(f"{others[0]}: replay repeats a run as it was; leave this out")
-    return replay(read_options(found.plan, trials=0, gain="keep"))
 
 
 if __name__ == "__main__":

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from sweeps.launch import prepare
-from sweeps.options import Options
+from sweeps.options import REPLAY, read_options
 from sweeps.program import show
 from sweeps.rundir import RunDirectory, read_experiment
 from sweeps.train import run_experiment
-from sweeps.words import WordError
+from sweeps.words import Word, WordError
 
 
-def replay(options: Options) -> int:
+def replay(words: Sequence[Word]) -> int:
     """`replay=out/runs/.../experiment.json`: 0 if bit-identical, 1 if not.
 
-    Raises: WordError where there is no finished run to compare with.
+    Raises: WordError where there is no finished run to compare with, or for another word.
     """
+    others = [word for word in words if word.key not in REPLAY]
+    if others:
+        raise WordError(f"{others[0]}: replay repeats a run as it was; leave this out")
+    options = read_options({word.key: word.value for word in words}, trials=0, gain="keep")
     assert options.replay is not None
     path = Path(options.replay)
     path = path / "experiment.json" if path.is_dir() else path

@@ -43,7 +43,9 @@ def _main(words: list[str]) -> int:
     if not words:
         raise WordError("no words; try base=hyena task=mqar, or --help")
     if any(word.key == "replay" for word in split(words)):
-        return _replay(words)
+        from sweeps.replay import replay
+
+        return replay(split(words))
     from sweeps.configuration import make_plan
     from sweeps.launch import launch
     from sweeps.provenance import command_line
@@ -77,18 +79,6 @@ def _print(directory: object) -> None:
         )
         status = found["status"][0]
         show(f"seed {seed}: test {scores or '-'} ({status})  runs/{fingerprint}")
-
-
-def _replay(words: list[str]) -> int:
-    from sweeps.options import REPLAY, SHARED, read_options
-    from sweeps.replay import replay
-    from sweeps.words import WordError, sort_words, split
-
-    found = sort_words(split(words), SHARED, ())
-    others = [word for word in split(words) if word.key not in REPLAY]
-    if others:
-        raise WordError(f"{others[0]}: replay repeats a run as it was; leave this out")
-    return replay(read_options(found.plan, trials=0, gain="keep"))
 
 
 if __name__ == "__main__":
