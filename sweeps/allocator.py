@@ -9,12 +9,15 @@ import sys
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 SWITCH = "SEQZOO_MALLOC"
 
+in_force = "stock"  # of this process, for the provenance record
+
 
 def keep_large_blocks() -> str:
     """Stop returning freed tensors to the kernel; `SEQZOO_MALLOC=stock` leaves glibc alone.
 
-    Returns: what was done, for the provenance record.
+    Returns: what is in force from now on.
     """
+    global in_force
     if os.environ.get(SWITCH) == "stock" or not sys.platform.startswith("linux"):
         return "stock"
     try:
@@ -23,4 +26,5 @@ def keep_large_blocks() -> str:
         return "stock"
     # The threshold that decides what is mapped is capped at 32 MB, so mapping is ended instead.
     done = mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-    return "mmap_max=0 trim_threshold=2147483647" if done else "stock"
+    in_force = "mmap_max=0 trim_threshold=2147483647" if done else "stock"
+    return in_force

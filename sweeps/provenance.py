@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from sweeps import allocator
 from zoo.spec import PLUGINS
 
 PACKAGES = ("zoo", "tasks", "sweeps")  # what a number depends on; reports and ablations only read
@@ -108,6 +109,7 @@ def provenance(device: str) -> dict[str, Any]:
     status = _git("status", "--porcelain", "--untracked-files=no")
     return {
         **identity(device),
+        "allocator": allocator.in_force,
         "command": command_line(),
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": None if status is None else bool(status),

@@ -83,6 +83,25 @@ def test_the_allocator_can_be_left_alone(monkeypatch):
     assert keep_large_blocks() == "stock"
 
 
+@pytest.mark.parametrize("switch", ["", "stock"])
+def test_provenance_says_which_allocator_is_in_force(switch):
+    code = """
+from sweeps.allocator import keep_large_blocks
+from sweeps.provenance import provenance
+assert provenance("cpu")["allocator"] == "stock"
+done = keep_large_blocks()
+print(done, "|", provenance("cpu")["allocator"])
+"""
+    environment = {**os.environ, SWITCH: switch}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    returned, _, recorded = done.stdout.strip().partition(" | ")
+    assert returned == recorded
+    wanted = "stock" if switch or not sys.platform.startswith("linux") else "mmap_max=0"
+    assert recorded.startswith(wanted)
+
+
 def test_plain_progress_names_arm_seed_step_accuracy_and_time_left(capfd, monkeypatch):
     monkeypatch.setattr(progress, "PLAIN_EVERY", 0.0)
     experiment = Experiment(
