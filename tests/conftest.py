@@ -12,6 +12,14 @@ import pytest
 from sweeps.atomic import file_lock
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile the convolution once, before any worker or any program under test would."""
+    if not hasattr(session.config, "workerinput"):
+        from zoo.conv.cpu.build import extension
+
+        extension()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """A skip that names a program of SEQZOO_REQUIRE is a failure: there it must be in place."""
