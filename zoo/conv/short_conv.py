@@ -1,49 +1,90 @@
-"""The short causal convolution: a few taps for each channel, summed tap by tap.
+"""The short causal convolution: a few taps for each channel, channels last.
 
-For so few taps these sums are leaner on a CPU than torch's depthwise conv1d, which pads a copy of
-the signal and has a slow backward pass.
-
-Axes: B batch, D channels, L length, S taps.
+Axes: B batch, L length, D channels, S taps.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+
+from zoo.conv import short_operators, short_reference
+
+Activation = Literal["silu"]
+ShortBackend = Literal["auto", "reference", "cpu", "triton"]
+BACKENDS = ("auto", "reference", "cpu", "triton")
+DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
-def short_conv(x: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
-    """y_t = bias + sum_{s < S} taps_{S-1-s} x_{t-s},   x zero before the first step.
+def short_conv(
+    u: Tensor,
+    w: Tensor,
+    bias: Tensor | None = None,
+    activation: Activation | None = None,
+    *,
+    backend: ShortBackend = "auto",
+) -> Tensor:
+    """y_t = f(bias + sum_{s < S} w_{S-1-s} u_{t-s}),   u zero before the first step.
 
-    The order of taps is that of nn.Conv1d: the last one weighs the current step.
+    The order of taps is that of nn.Conv1d: the last one weighs the current step. S may be more than
+    L: the surplus meets zeros only. Computed in float32 (float64 for such a u); exactly causal.
 
-    Args:    x     signal                                      (B, D, L)
-             taps  weights                                     (D, S)
-             bias  added                                       (D,)
-    Returns: the output                                        (B, D, L)
+    Args:    u           signal, of any strides                      (B, L, D)
+             w           weights                                     (D, S)
+             bias        added                                       (D,)
+             activation  f: None, or "silu", x / (1 + exp(-x))
+             backend     "auto" takes what is there; "reference" is plain torch, the one that
+                         forward-mode derivatives (jvp) go through
+    Returns: the output, with the dtype and the layout of u          (B, L, D)
+    Raises:  ValueError naming the shape or the word that cannot be.
     """
-    return _ShortConv.apply(x, taps[:, -x.shape[-1] :], bias)
+    _check_words(activation, backend)
+    _check_shapes(u, w, bias)
+    dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
+    w = w.to(dtype)
+    if w.shape[1] > u.shape[1] > 0:
+        w = w[:, -u.shape[1] :]
+    bias = None if bias is None else bias.to(dtype)
+    if backend == "reference" or u.numel() == 0 or _is_forward_mode((u, w, bias), backend):
+        return short_reference.convolve(u, w, bias, activation == "silu")
+    return short_operators.short_conv(u, w, bias, activation == "silu", backend)
 
 
-class _ShortConv(torch.autograd.Function):
-    """The sum over taps; each derivative is such a sum again."""
+def _check_words(activation: str | None, backend: str) -> None:
+    if activation not in (None, "silu"):
+        raise ValueError(f"activation={activation!r}: choose from None, 'silu'")
+    if backend not in BACKENDS:
+        raise ValueError(f"backend={backend!r}: choose from {', '.join(BACKENDS)}")
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, taps)
-        y = torch.addcmul(bias[:, None], x, taps[:, -1:])
-        for lag in range(1, taps.shape[1]):
-            y[..., lag:].addcmul_(x[..., :-lag], taps[:, -1 - lag, None])
-        return y
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, Tensor, Tensor]:
-        (g,) = grads
-        x, taps = ctx.saved_tensors
-        into_x, into_taps = g * taps[:, -1:], [(g * x).sum((0, 2))]
-        for lag in range(1, taps.shape[1]):
-            into_x[..., :-lag].addcmul_(g[..., lag:], taps[:, -1 - lag, None])
-            into_taps.append((g[..., lag:] * x[..., :-lag]).sum((0, 2)))
-        return into_x, torch.stack(into_taps[::-1], 1), g.sum((0, 2))
+def _check_shapes(u: Tensor, w: Tensor, bias: Tensor | None) -> None:
+    if u.dim() != 3 or u.dtype not in DTYPES:
+        raise ValueError(f"u: {_show(u)}; expected real numbers (batch, length, channels)")
+    channels = u.shape[2]
+    if w.dim() != 2 or w.shape[0] != channels or w.shape[1] < 1 or not w.is_floating_point():
+        raise ValueError(
+            f"w: {_show(w)}; expected (channels, taps) = ({channels}, 1 or more) for u "
+            f"{tuple(u.shape)}; a signal (batch, channels, length) goes in as u.mT"
+        )
+    if bias is not None and tuple(bias.shape) != (channels,):
+        raise ValueError(f"bias: {_show(bias)}; expected one per channel, ({channels},)")
+
+
+def _show(x: Tensor) -> str:
+    return f"shape {tuple(x.shape)}, {x.dtype}"
+
+
+def _is_forward_mode(inputs: tuple[Tensor | None, ...], backend: str) -> bool:
+    """Whether an input carries a tangent, which operators know nothing of."""
+    if forward_ad._current_level < 0 or torch.compiler.is_compiling():
+        return False
+    if not any(x is not None and forward_ad.unpack_dual(x).tangent is not None for x in inputs):
+        return False
+    if backend != "auto":
+        raise ValueError(
+            f"backend={backend!r} has no forward-mode derivative: use backend='reference' or 'auto'"
+        )
+    return True

@@ -194,8 +194,11 @@ class Projections(nn.Module):
         self.short_bias = nn.Parameter(torch.cat([p.short_bias for p in parts]))
 
     def forward(self, u: Tensor) -> tuple[Tensor, ...]:
-        z = F.linear(u, self.weight, self.bias).mT.contiguous()
-        return short_conv(z, self.taps, self.short_bias).split(self.sizes, 1)
+        z = F.linear(u, self.weight, self.bias)
+        x = short_conv(z, self.taps, self.short_bias)  # (B, L, P of all)
+        # Views, which the long convolution takes. Split first: the gradients are then put side by
+        # side as they lie in memory.
+        return tuple(part.mT for part in x.split(self.sizes, -1))
 
     def state_elements(self) -> int:
         return (self.short - 1) * sum(self.sizes)
