@@ -1,0 +1,43 @@
+"""The one place where a kernel is started: tests replace `launch` to look at what would run."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.conv.triton.configurations import Configuration
+
+
+def launch(kernel: Any, programs: int, row: Configuration, **arguments: Any) -> None:
+    """Run `programs` instances of a kernel along one axis of the grid.
+
+    Families call it as `launching.launch(...)`, through the module: the static gate puts its own
+    function here, that compiles in place of running. One axis, because the others end at 65535.
+
+    Args:    kernel     a @triton.jit function
+             row        its row of the table; `row.blocks` are constants of the kernel
+             arguments  every other argument, by name, constants included
+    """
+    device = next(a.device for a in arguments.values() if isinstance(a, Tensor))
+    with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        kernel[(programs,)](
+            **arguments,
+            **row.blocks,
+            num_warps=row.warps,
+            num_stages=row.stages,
+            enable_fp_fusion=True,  # Triton 3.10 turns the default off; a * b + c would round twice
+        )
+
+
+def laid_out(y: Tensor, like: Tensor) -> Tensor:
+    """The result y with the strides of torch.empty_like(like); kernels write contiguous ones."""
+    wanted = torch.empty_like(like)
+    return y if wanted.stride() == y.stride() else wanted.copy_(y)
+
+
+def pieces(count: int, size: int) -> int:
+    """How many blocks of a size hold so many elements."""
+    return -(-count // size)
