@@ -18,7 +18,7 @@ from sweeps import allocator
 from zoo.spec import PLUGINS
 
 PACKAGES = ("zoo", "tasks", "sweeps")  # what a number depends on; reports and ablations only read
-SOURCES = (".py", ".cpp", ".cu", ".npz")
+SOURCES = (".py", ".cpp", ".h", ".cu", ".npz")
 LIBRARIES = ("seqzoo", "torch", "triton", "numpy", "optuna", "mlflow", "polars", "scipy")
 
 
@@ -97,6 +97,14 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
+def _cpu_convolution() -> str:
+    """Which code convolves on the CPU: results of the two differ in the last bits."""
+    from zoo.conv.cpu.build import reason
+
+    without = reason()
+    return "compiled" if without is None else f"torch.fft ({without})"
+
+
 def command_line() -> str:
     """The command as one would type it again."""
     main = getattr(sys.modules.get("__main__"), "__spec__", None)
@@ -110,6 +118,7 @@ def provenance(device: str) -> dict[str, Any]:
     return {
         **identity(device),
         "allocator": allocator.in_force,
+        "cpu_convolution": _cpu_convolution(),
         "command": command_line(),
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": None if status is None else bool(status),

@@ -44,6 +44,12 @@ def test_provenance_says_what_a_reader_asks():
     assert {"code", "torch", "threads", "device", "command", "versions", "hardware"} <= set(found)
     assert found["versions"]["torch"].startswith("2.")
     assert found["hardware"]["cores"] >= 1
+    assert found["cpu_convolution"].partition(" ")[0] in ("compiled", "torch.fft")
+
+
+def test_code_hash_sees_headers_and_sources_of_the_compiled_convolution():
+    names = {p.name for p in source_files("zoo")}
+    assert {"simd.h", "short_conv.cpp"} <= names
 
 
 @pytest.mark.parametrize(

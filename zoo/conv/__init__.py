@@ -1,5 +1,6 @@
-"""The long convolution and its backends."""
+"""Convolutions, long and short, and the backends that compute them."""
 
 from zoo.conv.ops import fft_conv
+from zoo.conv.short_conv import short_conv
 
-__all__ = ["fft_conv"]
+__all__ = ["fft_conv", "short_conv"]

@@ -1,32 +1,88 @@
-"""Which backend convolves."""
+"""Which backend convolves: a table, and the reasons for leaving it.
+
+`benchmarks/conv.py --dispatch` measures what the table should say on the machine at hand.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from importlib import import_module
+from typing import Literal, Protocol, get_args
 
 from torch import Tensor
 
-from zoo.conv import reference, spectral
-from zoo.conv.lags import Mode
-
 Backend = Literal["auto", "reference", "spectral", "cpu", "triton"]
 Precision = Literal["auto", "fp32", "tf32", "fp16", "bf16"]
-Convolve = Callable[[Tensor, tuple[Tensor, ...], Mode], Tensor]
+BACKENDS: tuple[str, ...] = get_args(Backend)
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 
-BACKENDS: dict[str, Convolve] = {"reference": reference.convolve, "spectral": spectral.convolve}
-PRECISIONS = ("auto", "fp32")
+# For a device: the first length from which backends are tried, in this order.
+PREFERRED: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
+    "cpu": ((1, ("cpu", "spectral")),),
+    "cuda": ((1, ("triton", "spectral")),),
+}
+ELSEWHERE = ("spectral",)  # any other device
 
 
-def choose(backend: Backend, precision: Precision) -> Convolve:
-    """The function for a backend and a precision; `auto` is spectral.
+class Convolution(Protocol):
+    """What a backend is: three functions of plain tensors, none of them differentiable.
 
-    Raises:  ValueError for what does not exist (cpu and triton are names reserved for compiled
-             backends; reduced precisions need one of those).
+    The signals u, pre, post and g are (B, D, L) of one dtype and any strides; forward and backward
+    (D, Lk) and skip (D,) are contiguous, in the dtype to compute in.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision={precision!r}: choose from {', '.join(PRECISIONS)}")
-    name = "spectral" if backend == "auto" else backend
-    if name not in BACKENDS:
-        raise ValueError(f"backend={backend!r}: choose from auto, {', '.join(BACKENDS)}")
-    return BACKENDS[name]
+
+    def refusal(self, u: Tensor, precision: str) -> str | None:
+        """Why it cannot take the signal, in half a line; None if it can."""
+        ...
+
+    def convolve(  # noqa: PLR0913
+        self,
+        u: Tensor,
+        forward: Tensor | None,
+        backward: Tensor | None,
+        skip: Tensor | None,
+        pre: Tensor | None,
+        post: Tensor | None,
+        precision: str,
+    ) -> Tensor:
+        """The output, with the dtype of u and the strides of torch.empty_like(u)."""
+        ...
+
+    def gradients(  # noqa: PLR0913
+        self,
+        g: Tensor,
+        u: Tensor,
+        forward: Tensor | None,
+        backward: Tensor | None,
+        skip: Tensor | None,
+        pre: Tensor | None,
+        post: Tensor | None,
+        precision: str,
+    ) -> tuple[Tensor | None, ...]:
+        """The derivatives in u, forward, backward, skip, pre and post, None where those are."""
+        ...
+
+    def weight_gradient(self, g: Tensor, u: Tensor, taps: int, precision: str) -> Tensor:
+        """w[d, j] = sum over b and t >= j of g[b, d, t] u[b, d, t - j]: (D, taps)."""
+        ...
+
+
+def choose(backend: str, u: Tensor, precision: str) -> Convolution:
+    """The backend for a signal: the one that is named, or the table's first that can take it.
+
+    Raises:  ValueError with the reason if none can.
+    """
+    names = (backend,) if backend != "auto" else preferred(u.device.type, u.shape[-1])
+    reasons = []
+    for name in names:
+        found: Convolution = import_module(f"zoo.conv.{name}")  # pyright: ignore
+        reason = found.refusal(u, precision)
+        if reason is None:
+            return found
+        reasons.append(f"{name} cannot: {reason}")
+    raise ValueError(f"backend={backend!r}, precision={precision!r}: {'; '.join(reasons)}")
+
+
+def preferred(device: str, length: int) -> tuple[str, ...]:
+    """The table's backends for a device and a length, best first."""
+    rows = [row for row in PREFERRED.get(device, ()) if row[0] <= length]
+    return rows[-1][1] if rows else ELSEWHERE

@@ -1,16 +1,16 @@
-"""Every mode of convolution as one buffer of lags, cyclic in a length where nothing wraps.
+"""Every mode of convolution as two kernels by lag: one that looks back and one that looks ahead.
 
-    y_t = sum_s q[(t - s) mod n] u_s
+    y_t = sum_{s <= t} forward[t - s] u_s + sum_{s >= t} backward[s - t] u_s
+
+Lag 0 belongs to both. It is all that a compiled backend has to compute.
 
 Axes: D channels, L length of the signal, Lk <= L taps.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -18,42 +18,26 @@ Mode = Literal["causal", "circular", "correlation", "two-sided"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 
-@lru_cache(maxsize=1024)
-def fast_length(least: int) -> int:
-    """The smallest even 2^a 3^b 5^c >= least: sizes that FFTs are fast at."""
-    n = max(2, least + least % 2)
-    while not _is_smooth(n):
-        n += 2
-    return n
+def by_lag(
+    kernels: tuple[Tensor, ...], mode: Mode, length: int
+) -> tuple[Tensor | None, Tensor | None]:
+    """The kernels (forward, backward), None where all lags of one sign are zero.
 
-
-def _is_smooth(n: int) -> bool:
-    for factor in (2, 3, 5):
-        while n % factor == 0:
-            n //= factor
-    return n == 1
-
-
-def fft_length(mode: Mode, length: int, taps: int) -> int:
-    """n: the length itself where the signal is periodic, else more than any lag can wrap around.
-
-    n >= L + Lk - 1 would do for causal; two-sided needs one more. n = L would leak the future.
-    """
-    return length if mode == "circular" else fast_length(length + taps)
-
-
-def lag_buffer(kernels: tuple[Tensor, ...], mode: Mode, n: int) -> Tensor:
-    """The kernel laid out by lag modulo n: (D, n).
-
-        causal, circular  q[j] = k[j]
-        correlation       q[-j] = k[j]              the transpose of causal
-        two-sided         q[j] = k_forward[j], q[-(j+1)] = k_backward[j]
+        causal       forward[j] = k[j]
+        correlation  backward[j] = k[j]                                 the transpose of causal
+        two-sided    forward[j] = kf[j],  backward[j + 1] = kb[j]
+        circular     forward[j] = k[j],   backward[j] = k[L - j], j > 0     lag -j is lag L - j
 
     Source:  the two-sided rule is that of S4, SGConv and LongConv ("pad/flip").
     """
-    first = pad(kernels[0], (0, n - kernels[0].shape[-1]))
+    k = kernels[0]
+    if mode == "causal":
+        return k, None
     if mode == "correlation":
-        return torch.roll(first.flip(-1), 1, -1)
+        return None, k
     if mode == "two-sided":
-        return first + pad(kernels[1].flip(-1), (n - kernels[1].shape[-1], 0))
-    return first
+        ahead = kernels[1]
+        return k, pad(ahead.narrow(1, 0, min(ahead.shape[1], length - 1)), (1, 0))
+    if k.shape[1] == 1:  # no lag but 0
+        return k, None
+    return k, pad(k.narrow(1, 1, k.shape[1] - 1).flip(1), (1 + length - k.shape[1], 0))

@@ -9,9 +9,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
-from zoo.conv.dispatch import Backend, Precision, choose
-from zoo.conv.lags import MODES, Mode
+from zoo.conv import reference
+from zoo.conv.dispatch import BACKENDS, PRECISIONS, Backend, Precision
+from zoo.conv.lags import MODES, Mode, by_lag
+from zoo.conv.operators import long_conv
 
 Layout = Literal["bdl", "bld"]
 
@@ -35,12 +38,18 @@ def fft_conv(  # noqa: PLR0913
         circular     y_t = sum_s k[(t - s) mod L] x_s
         two-sided    y_t = sum_{s <= t} kf[t - s] x_s + sum_{s > t} kb[s - t - 1] x_s
 
-    Computed in the widest of u, k and float32 (precision="auto"), or float32 ("fp32"); the result
-    has the dtype of u. Errors are relative to the size of the whole output, not of each element:
-    through rounding, y_t may depend on the future at the level of 1e-6 (float32) of its size, and
-    one NaN in a row makes the row NaN.
+    precision   the arithmetic inside: "auto" is double if u or k is, else as exact as float32, but
+                with products of half precision where u has it and the backend can (triton);
+                "fp32" is float32 always; "tf32", "fp16", "bf16": operands so rounded (triton).
+    backend     "auto": the table in zoo.conv.dispatch; "reference": the plain formula, which torch
+                differentiates itself, also in forward mode; "spectral": torch.fft; "cpu": compiled
+                C++; "triton": GPU kernels.
 
-    Args:    u          signal                                      (B, D, L), or (B, L, D): layout
+    The result has the dtype and the layout of u. Errors are relative to the size of the whole
+    output, not of each element: through rounding, y_t may depend on the future at the level of
+    1e-6 (float32) of its size, and one NaN in a row makes the row NaN.
+
+    Args:    u          signal, any strides                     (B, D, L), or (B, L, D): layout
              k          kernel, zero beyond its taps; two-sided: the pair (kf, kb)         (D, Lk)
              skip       weight of the input itself                                             (D,)
              pre, post  gates                                                       the shape of u
@@ -48,25 +57,76 @@ def fft_conv(  # noqa: PLR0913
     Raises:  ValueError naming the shape or the word that cannot be.
     Source:  Gu et al. 2022, arXiv:2111.00396; lags of "two-sided" as S4, SGConv and LongConv.
     """
-    convolve = choose(backend, precision)
+    _check_words(precision, backend, layout)
     kernels = _kernels(k, mode)
-    if layout not in ("bdl", "bld"):
-        raise ValueError(f"layout={layout!r}: choose from bdl, bld")
     _check_shapes(u, kernels, skip, (pre, post), layout)
     if u.numel() == 0:  # FFT libraries refuse an empty batch
         return u.clone()
-    dtype = _computed_in(u, kernels, precision)
-
-    def inner(x: Tensor) -> Tensor:
-        return (x.mT if layout == "bld" else x).to(dtype)  # (B, D, L)
-
-    x = inner(u) if pre is None else inner(pre) * inner(u)
-    y = convolve(x, tuple(each.to(dtype) for each in kernels), mode)
-    if skip is not None:
-        y = y + skip.to(dtype).unsqueeze(-1) * x
-    if post is not None:
-        y = inner(post) * y
+    wide = _computed_in(u, kernels, precision)
+    kernels = tuple(each.to(wide) for each in kernels)
+    skip = None if skip is None else skip.to(wide)
+    narrow = wide if backend == "reference" else _signal_dtype(wide, u, pre, post)
+    x, pre, post = (_as_bdl(each, layout, narrow) for each in (u, pre, post))
+    assert x is not None
+    if backend == "reference":
+        y = _plain(x, kernels, skip, pre, post, mode)
+    else:
+        _refuse_forward_mode(x, *kernels, skip, pre, post)
+        forward, backward = by_lag(kernels, mode, x.shape[-1])
+        y = long_conv(x, forward, backward, skip, pre, post, precision, backend)
     return (y.mT if layout == "bld" else y).to(u.dtype)
+
+
+def _as_bdl(x: Tensor | None, layout: Layout, dtype: torch.dtype) -> Tensor | None:
+    """A view (B, D, L), or a copy where the dtype is another."""
+    return None if x is None else (x.mT if layout == "bld" else x).to(dtype)
+
+
+def _plain(
+    u: Tensor,
+    kernels: tuple[Tensor, ...],
+    skip: Tensor | None,
+    pre: Tensor | None,
+    post: Tensor | None,
+    mode: Mode,
+) -> Tensor:
+    x = u if pre is None else pre * u
+    y = reference.convolve(x, kernels, mode)
+    if skip is not None:
+        y = y + skip.unsqueeze(-1) * x
+    return y if post is None else post * y
+
+
+def _signal_dtype(wide: torch.dtype, u: Tensor, *gates: Tensor | None) -> torch.dtype:
+    """The dtype that signals are read in: their own if they share one, else the wide one."""
+    dtypes = {x.dtype for x in (u, *gates) if x is not None}
+    if wide == torch.float64 or torch.float64 in dtypes or len(dtypes) > 1:
+        return wide
+    return u.dtype
+
+
+def _refuse_forward_mode(*tensors: Tensor | None) -> None:
+    for x in tensors:
+        if x is not None and forward_ad.unpack_dual(x).tangent is not None:
+            raise NotImplementedError(
+                "fft_conv in forward mode: a compiled operator has no forward derivative; "
+                "use backend='reference'"
+            )
+
+
+def _check_words(precision: str, backend: str, layout: str) -> None:
+    for name, word, words in (
+        ("precision", precision, PRECISIONS),
+        ("backend", backend, BACKENDS),
+        ("layout", layout, ("bdl", "bld")),
+    ):
+        if word not in words:
+            raise ValueError(f"{name}={word!r}: choose from {', '.join(words)}")
+    if backend == "reference" and precision not in ("auto", "fp32"):
+        raise ValueError(
+            f"precision={precision!r}: backend='reference' computes in float32 or float64; "
+            "use backend='triton'"
+        )
 
 
 def _kernels(k: Tensor | tuple[Tensor, Tensor], mode: Mode) -> tuple[Tensor, ...]:

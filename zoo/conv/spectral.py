@@ -1,72 +1,117 @@
-"""The plain formula with cheaper derivatives: one FFT where autograd takes two.
+"""The convolution through torch.fft: for every device and dtype, and where nothing compiled serves.
 
-Autograd's own derivative of rfft is a complex FFT of the full length, and that of irfft doubles
-half of a spectrum. But in U -> irfft(U Q) the factor 2 of the one and the 1/2 of the other meet
-across a product that is taken frequency by frequency, so both can be left out:
+    K = F forward + conj(F backward)       Y = K U       F x the rfft of x, n >= L + Lk - 1
 
-    u -> U = rfft(u)      derivative  G -> n irfft(G)
-    P -> y = irfft(P)     derivative  g -> rfft(g) / n
+so that the lags of `backward` count the other way. Nothing of length n outlives a call. Conjugates
+are computed, not marked: inside an operator that AOTAutograd runs, torch 2.13 drops the mark.
 
-That is the adjoint for the inner product of the *whole* spectrum, of which the half is stored. It
-is exact for anything linear over frequencies between the two (here: a product, a sum over the
-batch), not for other functions of a spectrum, so the two functions stay in this file.
-
-What is saved: the product keeps the two spectra, U and Q, and nothing else; backward is then
-three FFTs (g, du, dq) against four if u were saved and transformed again. U takes the memory of the
-padded signal, twice that of a float32 u, as the plain formula does. Each derivative is again one of
-the two functions, so derivatives of any order exist.
+Axes: B batch, D channels, L length, Lk <= L taps.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.fft import irfft, rfft
 
-from zoo.conv.lags import Mode, fft_length, lag_buffer
-
-OTHER = {"backward": "forward", "forward": "backward"}  # which transform of a pair has the 1/n
+from zoo.conv.reference import fast_length
 
 
-class _Spectrum(torch.autograd.Function):
-    """Signal x (..., L <= n) -> rfft(x, n), with the adjoint of the whole spectrum.
+def refusal(u: Tensor, precision: str) -> str | None:
+    """Why this backend cannot take the signal, None if it can."""
+    if precision in ("auto", "fp32"):
+        return None
+    return "torch.fft computes in float32 or float64"
 
-    forward takes ctx: with a separate setup_context each call costs 40 us more (torch 2.13).
+
+def convolve(  # noqa: PLR0913
+    u: Tensor,
+    forward: Tensor | None,
+    backward: Tensor | None,
+    skip: Tensor | None,
+    pre: Tensor | None,
+    post: Tensor | None,
+    precision: str,
+) -> Tensor:
+    """The output post (K X + skip X), X = pre U: shapes as in zoo.conv.operators."""
+    n = _fft_length(u, forward, backward)
+    x = _product(u, pre)
+    c = irfft(rfft(x, n) * _spectrum(forward, backward, n), n)[..., : u.shape[-1]]
+    return _like(_gated(c, x, skip, post), u)
+
+
+def gradients(  # noqa: PLR0913
+    g: Tensor,
+    u: Tensor,
+    forward: Tensor | None,
+    backward: Tensor | None,
+    skip: Tensor | None,
+    pre: Tensor | None,
+    post: Tensor | None,
+    precision: str,
+) -> tuple[Tensor | None, ...]:
+    """The derivative in each argument, None for those that are None.
+
+    With A = sum_b Gc conj(X):   Gx = conj(K) Gc,   d forward = F^-1 A,   d backward = F^-1 conj(A)
     """
+    n, length = _fft_length(u, forward, backward), u.shape[-1]
+    x, gc = _product(u, pre), _product(g, post)
+    spectrum = _spectrum(forward, backward, n)
+    x_hat, gc_hat = rfft(x, n), rfft(gc, n)
+    dpost = None
+    if post is not None:
+        c = irfft(x_hat * spectrum, n)[..., :length]
+        dpost = _like(_gated(c, x, skip, None) * _wide(g), u)
+    gx = irfft(gc_hat * torch.conj_physical(spectrum), n)[..., :length]
+    gx = _gated(gx, gc, skip, None)
+    sums = (gc_hat * torch.conj_physical(x_hat)).sum(0)
+    return (
+        _like(gx if pre is None else gx * _wide(pre), u),
+        None if forward is None else irfft(sums, n)[:, : forward.shape[1]].contiguous(),
+        None
+        if backward is None
+        else irfft(torch.conj_physical(sums), n)[:, : backward.shape[1]].contiguous(),
+        None if skip is None else (gc * x).sum((0, 2)),
+        None if pre is None else _like(gx * _wide(u), u),
+        dpost,
+    )
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, n: int, norm: str) -> Tensor:
-        ctx.length, ctx.n, ctx.norm = x.shape[-1], n, OTHER[norm]
-        return rfft(x, n, norm=norm)
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None, None]:
-        return _Signal.apply(grads[0], ctx.n, ctx.length, ctx.norm), None, None
+def weight_gradient(g: Tensor, u: Tensor, taps: int, precision: str) -> Tensor:
+    """w[d, j] = sum over b and t >= j of g[b, d, t] u[b, d, t - j]: (D, taps)."""
+    n = fast_length(u.shape[-1] + taps)
+    sums = (rfft(_wide(g), n) * torch.conj_physical(rfft(_wide(u), n))).sum(0)
+    return irfft(sums, n)[:, :taps].contiguous()
 
 
-class _Signal(torch.autograd.Function):
-    """Spectrum X -> the first `length` of irfft(X, n), with the adjoint of the whole spectrum."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, n: int, length: int, norm: str) -> Tensor:
-        ctx.n, ctx.norm = n, OTHER[norm]
-        return irfft(x, n, norm=norm).narrow(-1, 0, length)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None, None, None]:
-        return _Spectrum.apply(grads[0], ctx.n, ctx.norm), None, None, None
+def _fft_length(u: Tensor, *kernels: Tensor | None) -> int:
+    return fast_length(u.shape[-1] + max(k.shape[1] for k in kernels if k is not None))
 
 
-def convolve(u: Tensor, kernels: tuple[Tensor, ...], mode: Mode) -> Tensor:
-    """The same as reference.convolve.
+def _spectrum(forward: Tensor | None, backward: Tensor | None, n: int) -> Tensor:
+    """K = F forward + conj(F backward): (D, n / 2 + 1)."""
+    if backward is None:
+        assert forward is not None
+        return rfft(forward, n)
+    ahead = torch.conj_physical(rfft(backward, n))
+    return ahead if forward is None else rfft(forward, n) + ahead
 
-    Args:    u        signal, of the dtype to compute in       (B, D, L)
-             kernels  one, or forward and backward             (D, Lk)
-    Returns: the convolution                                   (B, D, L)
-    """
-    length = u.shape[-1]
-    n = fft_length(mode, length, max(k.shape[-1] for k in kernels))
-    spectrum = _Spectrum.apply(lag_buffer(kernels, mode, n), n, "backward")
-    return _Signal.apply(_Spectrum.apply(u, n, "backward") * spectrum, n, length, "backward")
+
+def _wide(x: Tensor) -> Tensor:
+    """In the dtype to compute in: double stays, all else is float32."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def _product(x: Tensor, gate: Tensor | None) -> Tensor:
+    return _wide(x) if gate is None else _wide(x) * _wide(gate)
+
+
+def _gated(c: Tensor, x: Tensor, skip: Tensor | None, post: Tensor | None) -> Tensor:
+    if skip is not None:
+        c = torch.addcmul(c, x, skip[:, None])
+    return c if post is None else c * _wide(post)
+
+
+def _like(x: Tensor, u: Tensor) -> Tensor:
+    """A copy of x with the dtype and the strides of torch.empty_like(u)."""
+    return torch.empty_like(u).copy_(x)
