@@ -60,8 +60,8 @@ def test_a_command_with_a_place_to_fill_names_real_words(command, capfd, tmp_pat
     assert "unknown" not in err
 
 
-def test_the_python_block_runs(tmp_path):
-    (block,) = [text for language, text in BLOCKS if language == "python"]
+def ran(block: str, tmp_path: Path) -> str:
+    """What the block prints, in a fresh directory."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     environment["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"
     done = subprocess.run(
@@ -73,5 +73,12 @@ def test_the_python_block_runs(tmp_path):
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    assert "chance" in done.stdout
-    assert "decay=off" in done.stdout
+    return done.stdout
+
+
+def test_the_python_blocks_run(tmp_path):
+    first, second = [text for language, text in BLOCKS if language == "python"]
+    printed = ran(first, tmp_path)
+    assert "chance" in printed
+    assert "decay=off" in printed
+    ran(second + "\nassert u.grad.shape == u.shape and k.grad.shape == k.shape", tmp_path)
