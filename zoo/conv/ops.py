@@ -9,10 +9,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from zoo.conv import reference
 from zoo.conv.dispatch import BACKENDS, PRECISIONS, Backend, Precision
+from zoo.conv.forward_mode import needs_reference
 from zoo.conv.lags import MODES, Mode, by_lag
 from zoo.conv.operators import long_conv
 
@@ -42,8 +42,8 @@ def fft_conv(  # noqa: PLR0913
                 with products of half precision where u has it and the backend can (triton);
                 "fp32" is float32 always; "tf32", "fp16", "bf16": operands so rounded (triton).
     backend     "auto": the table in zoo.conv.dispatch; "reference": the plain formula, which torch
-                differentiates itself, also in forward mode; "spectral": torch.fft; "cpu": compiled
-                C++; "triton": GPU kernels.
+                differentiates itself, in forward mode too (there "auto" takes it); "spectral":
+                torch.fft; "cpu": compiled C++; "triton": GPU kernels.
 
     The result has the dtype and the layout of u. Errors are relative to the size of the whole
     output, not of each element: through rounding, y_t may depend on the future at the level of
@@ -68,10 +68,9 @@ def fft_conv(  # noqa: PLR0913
     narrow = wide if backend == "reference" else _signal_dtype(wide, u, pre, post)
     x, pre, post = (_as_bdl(each, layout, narrow) for each in (u, pre, post))
     assert x is not None
-    if backend == "reference":
+    if backend == "reference" or needs_reference((x, *kernels, skip, pre, post), backend):
         y = _plain(x, kernels, skip, pre, post, mode)
     else:
-        _refuse_forward_mode(x, *kernels, skip, pre, post)
         forward, backward = by_lag(kernels, mode, x.shape[-1])
         y = long_conv(x, forward, backward, skip, pre, post, precision, backend)
     return (y.mT if layout == "bld" else y).to(u.dtype)
@@ -103,15 +102,6 @@ def _signal_dtype(wide: torch.dtype, u: Tensor, *gates: Tensor | None) -> torch.
     if wide == torch.float64 or torch.float64 in dtypes or len(dtypes) > 1:
         return wide
     return u.dtype
-
-
-def _refuse_forward_mode(*tensors: Tensor | None) -> None:
-    for x in tensors:
-        if x is not None and forward_ad.unpack_dual(x).tangent is not None:
-            raise NotImplementedError(
-                "fft_conv in forward mode: a compiled operator has no forward derivative; "
-                "use backend='reference'"
-            )
 
 
 def _check_words(precision: str, backend: str, layout: str) -> None:
@@ -160,11 +150,24 @@ def _check_shapes(
     channels, length = (u.shape[1:] if layout == "bdl" else u.shape[:0:-1])[:2]
     for k in kernels:
         _check_kernel(k, channels, length, layout)
-    if skip is not None and tuple(skip.shape) != (channels,):
-        raise ValueError(f"skip: {_show(skip)}; expected one weight per channel, ({channels},)")
+        _check_device("k", k, u)
+    if skip is not None:
+        if tuple(skip.shape) != (channels,) or not skip.is_floating_point():
+            raise ValueError(f"skip: {_show(skip)}; expected one real per channel, ({channels},)")
+        _check_device("skip", skip, u)
     for name, gate in zip(("pre", "post"), gates, strict=True):
-        if gate is not None and gate.shape != u.shape:
-            raise ValueError(f"{name}: {_show(gate)}; expected the shape of u, {tuple(u.shape)}")
+        if gate is None:
+            continue
+        if gate.shape != u.shape or not gate.is_floating_point():
+            raise ValueError(
+                f"{name}: {_show(gate)}; expected reals of the shape of u, {tuple(u.shape)}"
+            )
+        _check_device(name, gate, u)
+
+
+def _check_device(name: str, x: Tensor, u: Tensor) -> None:
+    if x.device != u.device:
+        raise ValueError(f"{name} is on {x.device} and u on {u.device}: move it with .to(u.device)")
 
 
 def _check_kernel(k: Tensor, channels: int, length: int, layout: Layout) -> None:

@@ -9,9 +9,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from zoo.conv import short_operators, short_reference
+from zoo.conv.forward_mode import needs_reference
 
 Activation = Literal["silu"]
 ShortBackend = Literal["auto", "reference", "cpu", "triton"]
@@ -48,7 +48,7 @@ def short_conv(
     if w.shape[1] > u.shape[1] > 0:
         w = w[:, -u.shape[1] :]
     bias = None if bias is None else bias.to(dtype)
-    if backend == "reference" or u.numel() == 0 or _is_forward_mode((u, w, bias), backend):
+    if backend == "reference" or u.numel() == 0 or needs_reference((u, w, bias), backend):
         return short_reference.convolve(u, w, bias, activation == "silu")
     return short_operators.short_conv(u, w, bias, activation == "silu", backend)
 
@@ -71,20 +71,12 @@ def _check_shapes(u: Tensor, w: Tensor, bias: Tensor | None) -> None:
         )
     if bias is not None and tuple(bias.shape) != (channels,):
         raise ValueError(f"bias: {_show(bias)}; expected one per channel, ({channels},)")
+    for name, x in (("w", w), ("bias", bias)):
+        if x is not None and x.device != u.device:
+            raise ValueError(
+                f"{name} is on {x.device} and u on {u.device}: move it with .to(u.device)"
+            )
 
 
 def _show(x: Tensor) -> str:
     return f"shape {tuple(x.shape)}, {x.dtype}"
-
-
-def _is_forward_mode(inputs: tuple[Tensor | None, ...], backend: str) -> bool:
-    """Whether an input carries a tangent, which operators know nothing of."""
-    if forward_ad._current_level < 0 or torch.compiler.is_compiling():
-        return False
-    if not any(x is not None and forward_ad.unpack_dual(x).tangent is not None for x in inputs):
-        return False
-    if backend != "auto":
-        raise ValueError(
-            f"backend={backend!r} has no forward-mode derivative: use backend='reference' or 'auto'"
-        )
-    return True
