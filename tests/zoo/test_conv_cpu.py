@@ -145,10 +145,15 @@ def all_gradients(g, u, *rest):
 
 
 def check(g, u, *rest):
-    """Errors are relative to the truth; those of sums over time also to what may cancel in them."""
+    """Errors are relative to the truth, or to what sums of such terms have for their size.
+
+    Where there are few numbers, they may cancel by chance.
+    """
     got, wanted = compute(g, u, *rest), truth(g, u, *rest)
     pre, post = rest[3:]
     x, gc = (u if pre is None else pre * u), (g if post is None else post * g)
+    weights = [k.double().norm() for k in rest[:3] if k is not None]
+    per_step = float(sum(w**2 for w in weights)) ** 0.5 / u.shape[1] ** 0.5
     in_sums = float((gc.double().norm(dim=2) * x.double().norm(dim=2)).norm())
     for name in NAMES:
         assert (got[name] is None) == (wanted[name] is None), name
@@ -157,6 +162,9 @@ def check(g, u, *rest):
         size = np.linalg.norm(wanted[name])
         if name in ("dskip", "dforward", "dbackward"):
             size = max(size, in_sums)
+        else:
+            through = x if name in ("y", "dpost") else gc
+            size = max(size, 0.5 * per_step * float(through.double().norm()))
         error = np.linalg.norm(got[name].double().numpy() - wanted[name])
         assert error <= LIMITS[got[name].dtype] * size, f"{name}: {error / size:.2g}"
         if name in ("y", "du", "dpre", "dpost"):
