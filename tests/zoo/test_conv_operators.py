@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.library import opcheck
 
 from zoo.conv import fft_conv
-from zoo.conv.operators import differentiable_gradients, gradients_op
+from zoo.conv.arguments import Arguments
+from zoo.conv.operators import differentiable_gradients, gradients_op, long_conv, long_conv_op
 
 OPS = torch.ops.seqzoo
 
@@ -77,7 +78,7 @@ def test_opcheck_of_half_and_of_other_strides(operator_backend, dtype, layout):
 def test_the_fused_derivative_is_the_composed_one(operator_backend, absent):
     words = ("auto", operator_backend)
     tensors, g = without(arguments(), absent), drawn(2, 3, 9)
-    composed = differentiable_gradients(g, *tensors, words)
+    composed = differentiable_gradients(g, Arguments(*tensors), words)
     for x, fused, expected in zip(
         tensors, gradients_op(g, *tensors, *words), composed, strict=True
     ):
@@ -86,6 +87,29 @@ def test_the_fused_derivative_is_the_composed_one(operator_backend, absent):
             assert expected is None
         else:
             torch.testing.assert_close(fused, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("absent", ABSENT)
+def test_what_is_traced_computes_what_is_called_at_once(operator_backend, absent):
+    words = ("auto", operator_backend)
+    tensors = without([x.requires_grad_() for x in arguments()], absent)
+    leaves, g = [x for x in tensors if x is not None], drawn(2, 3, 9)
+    outputs = [long_conv(Arguments(*tensors), *words), long_conv_op(*tensors, *words)]
+    names = [type(y.grad_fn).__name__ for y in outputs]
+    assert names[0] != names[1], "both went the same way"
+    assert torch.equal(*outputs)
+    for a, b in zip(*(torch.autograd.grad(y, leaves, g) for y in outputs), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("length", [5, 40])
+def test_gradients_share_no_memory(backend, length):
+    """An optimizer that scales one in place must not scale another: one tap is all of a kernel."""
+    u, k, skip = drawn(2, 3, length), drawn(3, 1), drawn(3)
+    leaves = [x.requires_grad_() for x in (u, k, skip)]
+    fft_conv(u, k, skip=skip, backend=backend).backward(drawn(2, 3, length))
+    places = {x.grad.untyped_storage().data_ptr() for x in leaves}
+    assert len(places) == 3
 
 
 @pytest.mark.parametrize("length", [1, 2, 7, 33, 64])

@@ -10,6 +10,8 @@ from typing import Literal, Protocol, get_args
 
 from torch import Tensor
 
+from zoo.conv.arguments import Arguments, Gradients
+
 Backend = Literal["auto", "reference", "spectral", "cpu", "triton"]
 Precision = Literal["auto", "fp32", "tf32", "fp16", "bf16"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
@@ -24,41 +26,26 @@ ELSEWHERE = ("spectral",)  # any other device
 
 
 class Convolution(Protocol):
-    """What a backend is: three functions of plain tensors, none of them differentiable.
-
-    The signals u, pre, post and g are (B, D, L) of one dtype and any strides; forward and backward
-    (D, Lk) and skip (D,) are contiguous, in the dtype to compute in.
-    """
+    """What a backend is: three functions of plain tensors, none of them differentiable."""
 
     def refusal(self, u: Tensor, precision: str) -> str | None:
         """Why it cannot take the signal, in half a line; None if it can."""
         ...
 
-    def convolve(  # noqa: PLR0913
-        self,
-        u: Tensor,
-        forward: Tensor | None,
-        backward: Tensor | None,
-        skip: Tensor | None,
-        pre: Tensor | None,
-        post: Tensor | None,
-        precision: str,
-    ) -> Tensor:
-        """The output, with the dtype of u and the strides of torch.empty_like(u)."""
+    def convolve(self, a: Arguments, precision: str) -> Tensor:
+        """The output, with the dtype of u and the strides of torch.empty_like(u): (B, D, L)."""
         ...
 
-    def gradients(  # noqa: PLR0913
-        self,
-        g: Tensor,
-        u: Tensor,
-        forward: Tensor | None,
-        backward: Tensor | None,
-        skip: Tensor | None,
-        pre: Tensor | None,
-        post: Tensor | None,
-        precision: str,
-    ) -> tuple[Tensor | None, ...]:
-        """The derivatives in u, forward, backward, skip, pre and post, None where those are."""
+    def gradients(self, g: Tensor, a: Arguments, precision: str) -> Gradients:
+        """The derivatives in each argument: signals like u, the others contiguous.
+
+        With gc = post g and gx = C^T gc + skip gc, where C^T has forward and backward swapped:
+
+            du = pre gx,  dpre = u gx,  dpost = g (C x + skip x),  dskip = sum_{b,t} gc_t x_t
+            dforward[j] = sum_{b,t} gc_t x_{t-j},  dbackward[j] = sum_{b,t} gc_t x_{t+j}
+
+        Args:    g  the gradient of the output, any strides                            (B, D, L)
+        """
         ...
 
     def weight_gradient(self, g: Tensor, u: Tensor, taps: int, precision: str) -> Tensor:

@@ -12,7 +12,9 @@ used where nobody differentiates the derivative. Only the arguments are kept for
 same is composed of the two differentiable ones.
 
 To torch each is one opaque node of a known shape: it can be compiled, exported, traced with fake
-tensors and vmapped. Axes: B batch, D channels, L length, Lk <= L taps, V vmapped.
+tensors and vmapped. Where nothing of that happens, the backend is called at once.
+
+Axes: B batch, D channels, L length, Lk <= L taps, V vmapped.
 """
 
 from __future__ import annotations
@@ -21,29 +23,75 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_legacy_batchedtensor
 from torch.library import define, impl, register_autograd, register_fake, register_vmap
+from torch.nn import Parameter
 
+from zoo.conv.arguments import Arguments, Gradients, computed_in, wide
 from zoo.conv.dispatch import choose
 
 Words = tuple[str, str]  # precision, backend
 
 
-def long_conv(*args: Any) -> Tensor:
-    """long_conv_op of the same arguments, differentiable to any order."""
-    return (LongConvUnderTransforms.apply if _transformed() else long_conv_op)(*args)
+def long_conv(a: Arguments, *words: str) -> Tensor:
+    """The convolution, differentiable to any order: see Arguments, and Words."""
+    return (LongConv.apply if _eager(*a) or _transformed() else long_conv_op)(*a, *words)
 
 
-def weight_gradient(*args: Any) -> Tensor:
-    """weight_gradient_op of the same arguments, differentiable to any order."""
-    return (WeightGradientUnderTransforms.apply if _transformed() else weight_gradient_op)(*args)
+def weight_gradient(g: Tensor, u: Tensor, taps: int, *words: str) -> Tensor:
+    """w[d, j] = sum over b and t >= j of g[b, d, t] u[b, d, t - j], differentiable to any order.
+
+    Args:    g, u  signals of one dtype                        (B, D, L)
+    Returns: float64 for float64 signals, else float32         (D, taps)
+    """
+    call = WeightGradient.apply if _eager(g, u) or _transformed() else weight_gradient_op
+    return call(g, u, taps, *words)
+
+
+def _eager(*tensors: Tensor | None) -> bool:
+    """Whether all that happens is the computation: nobody traces, compiles, vmaps or transforms.
+
+    An operator and the derivative registered for it then only cost time, 0.1 ms a step and more.
+    """
+    return (
+        not torch.compiler.is_compiling()
+        and not _transformed()
+        and torch._C._len_torch_dispatch_stack() == 0
+        and all(x is None or _is_plain(x) for x in tensors)
+    )
+
+
+def _is_plain(x: Tensor) -> bool:
+    """Numbers, of no subclass, nor the many cotangents of autograd.grad(is_grads_batched=True)."""
+    is_one = type(x) is Tensor or type(x) is Parameter
+    return is_one and not x.is_meta and not is_legacy_batchedtensor(x)
 
 
 def _transformed() -> bool:
-    """Whether torch.func.grad is at work: it cannot differentiate an operator (torch 2.13)."""
+    """Whether torch.func is at work: its `grad` cannot differentiate an operator (torch 2.13)."""
     return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
 
 
-# `define` and `impl`: the wrappers of `custom_op` cost 20 us a call.
+# What is computed.
+
+
+def _convolve(*args: Any) -> Tensor:
+    *tensors, precision, backend = args
+    a = Arguments(*tensors)
+    return choose(backend, a.u, precision).convolve(a, precision)
+
+
+def _gradients(g: Tensor, *args: Any) -> Gradients:
+    *tensors, precision, backend = args
+    a = Arguments(*tensors)
+    return choose(backend, a.u, precision).gradients(g, a, precision)
+
+
+def _weight_gradient(g: Tensor, u: Tensor, taps: int, precision: str, backend: str) -> Tensor:
+    return choose(backend, u, precision).weight_gradient(g, u, taps, precision)
+
+
+# The operators. `define` and `impl`: the wrappers of `custom_op` cost 20 us a call.
 TENSORS = "Tensor u, Tensor? forward, Tensor? backward, Tensor? skip, Tensor? pre, Tensor? post"
 WORDS = "str precision, str backend"
 define("seqzoo::long_conv", f"({TENSORS}, {WORDS}) -> Tensor")
@@ -55,60 +103,14 @@ define("seqzoo::long_conv_weight_gradient", f"(Tensor g, Tensor u, int taps, {WO
 long_conv_op = torch.ops.seqzoo.long_conv.default
 gradients_op = torch.ops.seqzoo.long_conv_gradients.default
 weight_gradient_op = torch.ops.seqzoo.long_conv_weight_gradient.default
-
-
-@impl("seqzoo::long_conv", "default")
-def _(  # noqa: PLR0913
-    u: Tensor,
-    forward: Tensor | None,
-    backward: Tensor | None,
-    skip: Tensor | None,
-    pre: Tensor | None,
-    post: Tensor | None,
-    precision: str,
-    backend: str,
-) -> Tensor:
-    """The output y = post (C(forward, backward) x + skip x), x = pre u.
-
-    Args:    u                  signal, any strides                            (B, D, L)
-             forward, backward  contiguous, float64 for a float64 signal and float32 for others,
-                                not both None                                  (D, Lk)
-             skip               the same dtype                                 (D,)
-             pre, post          gates, the dtype of u                          (B, D, L)
-    Returns: y, with the dtype of u and the strides of torch.empty_like(u)     (B, D, L)
-    """
-    chosen = choose(backend, u, precision)
-    return chosen.convolve(u, forward, backward, skip, pre, post, precision)
+impl("seqzoo::long_conv", "default")(_convolve)
+impl("seqzoo::long_conv_weight_gradient", "default")(_weight_gradient)
 
 
 @impl("seqzoo::long_conv_gradients", "default")
-def _(  # noqa: PLR0913
-    g: Tensor,
-    u: Tensor,
-    forward: Tensor | None,
-    backward: Tensor | None,
-    skip: Tensor | None,
-    pre: Tensor | None,
-    post: Tensor | None,
-    precision: str,
-    backend: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The derivatives of long_conv in its six tensors; an empty one for an absent tensor."""
-    found = choose(backend, u, precision).gradients(
-        g, u, forward, backward, skip, pre, post, precision
-    )
-    six = [u.new_empty(0) if each is None else each for each in found]
-    return six[0], six[1], six[2], six[3], six[4], six[5]
-
-
-@impl("seqzoo::long_conv_weight_gradient", "default")
-def _(g: Tensor, u: Tensor, taps: int, precision: str, backend: str) -> Tensor:
-    """w[d, j] = sum over b and t >= j of g[b, d, t] u[b, d, t - j].
-
-    Args:    g, u  signals of one dtype                        (B, D, L)
-    Returns: float64 for float64 signals, else float32         (D, taps)
-    """
-    return choose(backend, u, precision).weight_gradient(g, u, taps, precision)
+def _(g: Tensor, u: Tensor, *rest: Any) -> tuple[Tensor, ...]:
+    """An operator returns tensors only: an empty one for an absent argument."""
+    return tuple(u.new_empty(0) if x is None else x for x in _gradients(g, u, *rest))
 
 
 # Shapes, for tracing without numbers.
@@ -128,7 +130,7 @@ def _(g: Tensor, u: Tensor, *rest: Any) -> tuple[Tensor, ...]:
 
 @register_fake("seqzoo::long_conv_weight_gradient")
 def _(g: Tensor, u: Tensor, taps: int, *_: Any) -> Tensor:
-    return u.new_empty((u.shape[1], taps), dtype=_computed_in(u))
+    return u.new_empty((u.shape[1], taps), dtype=computed_in(u))
 
 
 def _as_gradients(u: Tensor, *rest: Any) -> list[Tensor | None]:
@@ -144,10 +146,6 @@ def _as_gradients(u: Tensor, *rest: Any) -> list[Tensor | None]:
     ]
 
 
-def _computed_in(u: Tensor) -> torch.dtype:
-    return torch.float64 if u.dtype == torch.float64 else torch.float32
-
-
 # Derivatives.
 
 
@@ -157,41 +155,29 @@ def _save_long_conv(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _differentiate_long_conv(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
-    (g,), tensors = grads, ctx.saved_tensors
+    (g,), a = grads, Arguments(*ctx.saved_tensors)
     if torch.is_grad_enabled():  # somebody differentiates this derivative
-        found = differentiable_gradients(g, *tensors, words=ctx.words)
+        found = differentiable_gradients(g, a, ctx.words)
     else:
-        found = gradients_op(g, *tensors, *ctx.words)
-    kept = (None if x is None else dx for x, dx in zip(tensors, found, strict=True))
+        found = (_gradients if _eager(g, *a) else gradients_op)(g, *a, *ctx.words)
+    kept = (None if x is None else dx for x, dx in zip(a, found, strict=True))
     return *kept, None, None
 
 
-def differentiable_gradients(  # noqa: PLR0913
-    g: Tensor,
-    u: Tensor,
-    forward: Tensor | None,
-    backward: Tensor | None,
-    skip: Tensor | None,
-    pre: Tensor | None,
-    post: Tensor | None,
-    words: Words,
-) -> list[Tensor | None]:
-    """long_conv_gradients in differentiable parts.
-
-    gc = post g,   gx = C^T gc + skip gc:   du = pre gx,  dpre = u gx,  dpost = g (C x + skip x)
-    """
+def differentiable_gradients(g: Tensor, a: Arguments, words: Words) -> Gradients:
+    """The gradients in differentiable parts: formulas in zoo.conv.dispatch."""
+    u, forward, backward, skip, pre, post = a
     x = u if pre is None else pre * u
     gc = g if post is None else post * g
-    gx = long_conv(gc, backward, forward, skip, None, None, *words)
-    wide = _computed_in(u)
-    return [
+    gx = long_conv(Arguments(gc, backward, forward, skip), *words)
+    return (
         gx if pre is None else pre * gx,
         None if forward is None else weight_gradient(gc, x, forward.shape[1], *words),
         None if backward is None else weight_gradient(x, gc, backward.shape[1], *words),
-        None if skip is None else (gc.to(wide) * x.to(wide)).sum((0, 2)),
+        None if skip is None else (wide(gc) * wide(x)).sum((0, 2)),
         None if pre is None else u * gx,
-        None if post is None else g * long_conv(x, forward, backward, skip, None, None, *words),
-    ]
+        None if post is None else g * long_conv(Arguments(x, forward, backward, skip), *words),
+    )
 
 
 def _save_weight_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -201,8 +187,8 @@ def _save_weight_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> 
 
 def _differentiate_weight_gradient(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
     (g, u), h = ctx.saved_tensors, grads[0].contiguous()
-    into_g = long_conv(u, h, None, None, None, None, *ctx.words)
-    return into_g, long_conv(g, None, h, None, None, None, *ctx.words), None, None, None
+    into_g = long_conv(Arguments(u, forward=h), *ctx.words)
+    return into_g, long_conv(Arguments(g, backward=h), *ctx.words), None, None, None
 
 
 register_autograd("seqzoo::long_conv", _differentiate_long_conv, setup_context=_save_long_conv)
@@ -213,22 +199,28 @@ register_autograd(
 )
 
 
-class LongConvUnderTransforms(torch.autograd.Function):
-    """long_conv_op where functions are transformed."""
+class LongConv(torch.autograd.Function):
+    """The same where nothing is traced, and where functions are transformed."""
 
     generate_vmap_rule = True
-    forward = staticmethod(long_conv_op)
     setup_context = staticmethod(_save_long_conv)
     backward = staticmethod(_differentiate_long_conv)
 
+    @staticmethod
+    def forward(*args: Any) -> Tensor:
+        return (_convolve if _eager(*args[:6]) else long_conv_op)(*args)
 
-class WeightGradientUnderTransforms(torch.autograd.Function):
-    """weight_gradient_op where functions are transformed."""
+
+class WeightGradient(torch.autograd.Function):
+    """The same where nothing is traced, and where functions are transformed."""
 
     generate_vmap_rule = True
-    forward = staticmethod(weight_gradient_op)
     setup_context = staticmethod(_save_weight_gradient)
     backward = staticmethod(_differentiate_weight_gradient)
+
+    @staticmethod
+    def forward(*args: Any) -> Tensor:
+        return (_weight_gradient if _eager(*args[:2]) else weight_gradient_op)(*args)
 
 
 # vmap: V goes into the batch, or into the channels where each of V has kernels of its own.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo.conv import reference
+from zoo.conv.arguments import Arguments
 from zoo.conv.dispatch import BACKENDS, PRECISIONS, Backend, Precision
 from zoo.conv.forward_mode import needs_reference
 from zoo.conv.lags import MODES, Mode, by_lag
@@ -72,7 +73,7 @@ def fft_conv(  # noqa: PLR0913
         y = _plain(x, kernels, skip, pre, post, mode)
     else:
         forward, backward = by_lag(kernels, mode, x.shape[-1])
-        y = long_conv(x, forward, backward, skip, pre, post, precision, backend)
+        y = long_conv(Arguments(x, forward, backward, skip, pre, post), precision, backend)
     return (y.mT if layout == "bld" else y).to(u.dtype)
 
 

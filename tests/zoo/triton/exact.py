@@ -12,7 +12,10 @@ import torch
 from torch import Tensor
 from torch.fft import irfft, rfft
 
-NAMES = ("u", "forward", "backward", "skip", "pre", "post")
+from zoo.conv.arguments import Arguments
+
+FEW = 32
+NAMES = Arguments._fields
 
 
 @dataclass
@@ -28,9 +31,9 @@ class Problem:
     g: Tensor  #        (B, D, L)
 
     @property
-    def arguments(self) -> tuple[Tensor | None, ...]:
-        """Those of `convolve`, in order."""
-        return tuple(getattr(self, name) for name in NAMES)
+    def arguments(self) -> Arguments:
+        """Those of `convolve`."""
+        return Arguments(**{name: getattr(self, name) for name in Arguments._fields})
 
     def to(self, device: str) -> Problem:
         """The same elsewhere."""
@@ -49,7 +52,8 @@ def problem(
     """Fresh random numbers: new ones at every run of the tests, unless the caller seeds.
 
     What weighs lag 0 (a kernel's first tap, skip) is positive: if a kernel of one tap and skip
-    cancelled, the error of their sum would be relative to what is left.
+    cancelled, the error of their sum would be relative to what is left. Signals are positive where
+    gradients of weights are but a few sums, for the same reason.
 
     Args:    shape  (B, D, L)
              taps   of forward and backward: 0 for no such kernel, None for L
@@ -57,9 +61,11 @@ def problem(
              scale  of the signal
     """
     channels, length = shape[1:]
+    few_sums = channels * min(length if n is None else n for n in taps if n != 0) < FEW
 
     def signal(size: float = 1.0) -> Tensor:
-        return (torch.randn(shape) * size).to(io)
+        drawn = (torch.randn(shape) * size).to(io)
+        return drawn.abs() if few_sums else drawn
 
     def kernel(count: int | None) -> Tensor | None:
         count = length if count is None else count
@@ -118,16 +124,14 @@ def error_in(p: Problem, name: str, result: Tensor, exact: Tensor) -> float:
     """The same for the output "y" or the gradient in an argument.
 
     The gradient in a kernel or in skip is a sum over batch and steps whose terms may cancel; where
-    they do, the error is measured by what such sums of random terms have for their size, some ten
-    of them where there are fewer: the error of one alone scatters.
+    they do, the error is measured by what such a sum of random terms has for its size.
     """
     size = exact.norm()
     if name in ("forward", "backward", "skip"):
         x = p.u.double() if p.pre is None else p.pre.double() * p.u.double()
         gc = p.g.double() if p.post is None else p.post.double() * p.g.double()
         taps = exact.shape[1] if exact.dim() == 2 else 1
-        sums = max(taps, 10)
-        size = torch.maximum(size, (sums / p.u.numel()) ** 0.5 * gc.norm() * x.norm())
+        size = torch.maximum(size, (taps / p.u.numel()) ** 0.5 * gc.norm() * x.norm())
     return float((result.double() - exact).norm() / size)
 
 

@@ -39,6 +39,7 @@ from triton.compiler import ASTSource
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from zoo.conv import triton as backend
+from zoo.conv.arguments import Arguments
 from zoo.conv.triton import configurations, launching, short_conv
 from zoo.conv.triton.configurations import ARCHITECTURES, Configuration
 
@@ -128,10 +129,10 @@ def exercise_convolutions(architecture: int) -> None:
             )
             f, b = (torch.empty(CHANNELS, length, device="meta") for _ in range(2))
             skip = torch.empty(CHANNELS, device="meta")
-            family.gradients(g, u, f, b, skip, pre, post, dots)  # convolves as well
+            family.gradients(g, Arguments(u, f, b, skip, pre, post), dots)  # convolves as well
             if io == natural:
-                family.convolve(u, f, None, None, None, None, dots)
-                family.gradients(g, u, f, None, None, None, None, dots)
+                family.convolve(Arguments(u, f), dots)
+                family.gradients(g, Arguments(u, f), dots)
 
 
 def exercise_short_convolution() -> None:

@@ -23,8 +23,8 @@ def run(p: Problem, precision: str) -> tuple[Tensor, tuple[Tensor | None, ...]]:
     """The output and the gradients, by the kernels that a call would take."""
     on_gpu = p.to("cuda")
     assert backend.refusal(on_gpu.u, precision) is None
-    y = backend.convolve(*on_gpu.arguments, precision)
-    return y, backend.gradients(on_gpu.g, *on_gpu.arguments, precision)
+    y = backend.convolve(on_gpu.arguments, precision)
+    return y, backend.gradients(on_gpu.g, on_gpu.arguments, precision)
 
 
 def check(p: Problem, precision: str) -> None:

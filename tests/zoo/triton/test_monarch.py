@@ -16,6 +16,7 @@ from torch import Tensor
 from tests.zoo.triton.emulation import Traffic, emulated
 from tests.zoo.triton.exact import NAMES, Problem, bound, error, expected, problem
 from zoo.conv import triton as backend
+from zoo.conv.arguments import Arguments
 from zoo.conv.triton import monarch, monarch_long, monarch_long_call, tables
 from zoo.conv.triton.configurations import ARCHITECTURES, Dots, dots_of, find_for, shipped
 
@@ -53,8 +54,8 @@ def poisoned(make: Any) -> Any:
 
 def run(p: Problem, precision: str) -> tuple[Tensor | None, ...]:
     """The output and the gradients, by whichever kernels serve the length."""
-    y = backend.convolve(*p.arguments, precision)
-    return y, *backend.gradients(p.g, *p.arguments, precision)
+    y = backend.convolve(p.arguments, precision)
+    return y, *backend.gradients(p.g, p.arguments, precision)
 
 
 def check(p: Problem, precision: str) -> None:
@@ -179,7 +180,7 @@ def test_an_impulse_at_the_end_leaks_little(length: int) -> None:
     """Causal up to rounding: 1e-6 of the largest tap, everywhere before the impulse."""
     p = problem((1, 1, length))
     p.u.zero_()[..., -1] = 1.0
-    y = backend.convolve(*p.arguments, "fp32")
+    y = backend.convolve(p.arguments, "fp32")
     assert p.forward is not None
     assert y[..., :-1].abs().max() <= 1e-6 * p.forward.abs().max()
 
@@ -209,9 +210,9 @@ def in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pieces_of_batch_and_channels_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where scratch is short a call is cut into pieces: the same bits."""
     p = problem((1, 2, 5001), taps=(7, 0))
-    whole = backend.convolve(*p.arguments, "fp32")
+    whole = backend.convolve(p.arguments, "fp32")
     in_pieces(monkeypatch)
-    assert torch.equal(whole, backend.convolve(*p.arguments, "fp32"))
+    assert torch.equal(whole, backend.convolve(p.arguments, "fp32"))
 
 
 @pytest.mark.slow
@@ -235,7 +236,7 @@ def test_weight_gradient_and_layout(length: int) -> None:
     _, exact = expected(p)
     assert exact[1] is not None
     assert error(found, exact[1]) <= 1e-6
-    du = backend.gradients(p.g, *p.arguments, "fp32")[0]
+    du = backend.gradients(p.g, p.arguments, "fp32")[0]
     assert du is not None
     assert du.stride() == p.u.stride()
 
@@ -252,7 +253,7 @@ def test_one_kernel_moves_what_it_must(
     Tables of constants come on top, once for each launch, however many rows share them.
     """
     p = problem((4, 2, length), io, gated=True)
-    call = (p.u, p.forward, None, p.skip, p.pre, p.post, dots)
+    call = (Arguments(p.u, p.forward, None, p.skip, p.pre, p.post), dots)
     monarch.convolve(*call)
     signal, spectrum = p.u.numel() * p.u.element_size(), 2 * length * 8
     ideal = 4 * signal + spectrum // 2 + 2 * spectrum
@@ -272,7 +273,7 @@ def test_one_kernel_moves_what_it_must(
 def test_three_kernels_move_what_they_must(traffic: Traffic) -> None:
     """Bytes: 2 + 4 | 4 + 4 | 4 + 2 for bfloat16 signals, and the spectra of the kernels."""
     p = problem((4, 1, 16384), BF16)
-    monarch_long.convolve(p.u, p.forward, None, None, None, None, "fp16")
+    monarch_long.convolve(Arguments(p.u, p.forward), "fp16")
     spectrum = 16384 * 8
     ideal = 20 * p.u.numel() + spectrum * (0.5 + 1 + 1 + 1 + 1)
     tables_read = 3 * spectrum  # twiddles of the columns: shared by all rows of a call

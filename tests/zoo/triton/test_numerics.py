@@ -85,8 +85,8 @@ def interpreter() -> Iterator[None]:
 def run(case: Case, p: Problem) -> tuple[Tensor, tuple[Tensor | None, ...]]:
     """The output and the gradients, by the kernels of the case."""
     with case.in_force():
-        y = case.module.convolve(*p.arguments, case.dots)
-        return y, case.module.gradients(p.g, *p.arguments, case.dots)
+        y = case.module.convolve(p.arguments, case.dots)
+        return y, case.module.gradients(p.g, p.arguments, case.dots)
 
 
 def check(case: Case, p: Problem) -> None:
@@ -205,7 +205,7 @@ def test_toeplitz_is_exactly_causal(case: Case) -> None:
     p = problem((1, 1, length_of(case)), taps=(None, 0))
     p.u.zero_()[..., -1] = 1.0
     with case.in_force():
-        y = case.module.convolve(*p.arguments, case.dots)
+        y = case.module.convolve(p.arguments, case.dots)
     assert not y[..., :-1].any()
     assert y[..., -1].all()
 

@@ -69,8 +69,8 @@ def test_every_word_for_precision_works(precision: str) -> None:
     p = problem((1, 1, 40), taps=(None, 3))
     exact, _ = expected(p)
     with emulated():
-        y = backend.convolve(*p.arguments, precision)
-        du = backend.gradients(p.g, *p.arguments, precision)[0]
+        y = backend.convolve(p.arguments, precision)
+        du = backend.gradients(p.g, p.arguments, precision)[0]
         weights = backend.weight_gradient(p.g, p.u, 5, precision)
     assert du is not None
     assert weights.shape == (1, 5)
@@ -84,9 +84,10 @@ def test_the_interpreter_of_triton_itself() -> None:
     code = """
 import torch
 from zoo.conv import triton as backend
+from zoo.conv.arguments import Arguments
 u, k = torch.randn(2, 3, 50), torch.randn(3, 50)
 assert backend.refusal(u, "auto") is None
-y = backend.convolve(u, k, None, None, None, None, "auto")
+y = backend.convolve(Arguments(u, k), "auto")
 n = 100
 z = torch.fft.irfft(torch.fft.rfft(u, n) * torch.fft.rfft(k, n), n)[..., :50]
 torch.testing.assert_close(y, z, atol=1e-4, rtol=1e-4)

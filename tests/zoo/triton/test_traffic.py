@@ -34,7 +34,7 @@ def test_forward_reads_and_writes_each_signal_once(case: Case) -> None:
     length = 192 if case.family == "toeplitz" else case.length
     p = problem((BATCH, 1, length), taps=(None, 0))
     with emulated(addresses=True) as traffic, case.in_force():
-        case.module.convolve(*p.arguments, case.dots)
+        case.module.convolve(p.arguments, case.dots)
     assert traffic.stored < LIMIT * p.u.nbytes + 16 * length
     assert traffic.unique_bytes <= LIMIT * 2 * p.u.nbytes
     assert traffic.unique_bytes >= 2 * p.u.nbytes
@@ -46,7 +46,7 @@ def test_backward_reads_each_signal_once_for_each_gradient(case: Case) -> None:
     """du reads g and writes du; the kernel's gradient reads g and u."""
     p = problem((BATCH, 1, 192), torch.bfloat16, taps=(None, 0))
     with emulated(addresses=True) as traffic, case.in_force():
-        case.module.gradients(p.g, *p.arguments, case.dots)
+        case.module.gradients(p.g, p.arguments, case.dots)
     assert traffic.unique_bytes <= LIMIT * 4 * p.u.nbytes
 
 
@@ -55,7 +55,7 @@ def test_an_address_counts_once_a_launch_and_masked_lanes_never() -> None:
     case = shortest("fp16")[0]
     p = problem((3, 1, 10), taps=(None, 0))
     with emulated(addresses=True) as traffic, case.in_force():
-        y = case.module.convolve(*p.arguments, case.dots)
+        y = case.module.convolve(p.arguments, case.dots)
     assert p.forward is not None
     assert traffic.unique_loaded == p.u.nbytes + p.forward.nbytes
     assert traffic.stored == traffic.unique_stored == y.nbytes

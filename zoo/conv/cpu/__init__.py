@@ -1,8 +1,5 @@
 """The long convolution in C++: tensors handed over as addresses and strides.
 
-    x = pre u,   c_t = sum_{s<=t} forward[t-s] x_s + sum_{s>=t} backward[s-t] x_s + skip x_t
-    y = post c
-
 Signals have unit stride in time, or in channels, or are copied; half precision is converted as it
 is loaded. Results do not depend on the number of threads, nor a row's on the rest of its batch.
 
@@ -16,6 +13,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from zoo.conv.arguments import Arguments, Gradients, computed_in
 from zoo.conv.cpu import build, direct
 
 NAMES = {
@@ -40,25 +38,11 @@ def refusal(u: Tensor, precision: str) -> str | None:
     return build.reason()
 
 
-def convolve(  # noqa: PLR0913
-    u: Tensor,
-    forward: Tensor | None,
-    backward: Tensor | None,
-    skip: Tensor | None,
-    pre: Tensor | None,
-    post: Tensor | None,
-    precision: str,
-) -> Tensor:
-    """The output, y = post (conv(x) + skip x) with x = pre u.
-
-    Args:    u                  signal                                              (B, D, L)
-             forward, backward  kernels, of the dtype to compute in                 (D, Lf), (D, Lb)
-             skip               weight of the input itself                          (D,)
-             pre, post          gates                                               (B, D, L)
-    Returns: the output, laid out like torch.empty_like(u)                          (B, D, L)
-    """
+def convolve(a: Arguments, precision: str) -> Tensor:
+    """The output, laid out like torch.empty_like(u): (B, D, L)."""
+    u, forward, backward, skip, pre, post = a
     if u.shape[2] < direct.SHORTEST_FFT:
-        return direct.convolve(u, forward, backward, skip, pre, post)
+        return direct.convolve(a)
     y = torch.empty_like(u)
     call = _Call(u)
     out = call.result(y)
@@ -74,27 +58,11 @@ def convolve(  # noqa: PLR0913
     return y
 
 
-def gradients(  # noqa: PLR0913
-    g: Tensor,
-    u: Tensor,
-    forward: Tensor | None,
-    backward: Tensor | None,
-    skip: Tensor | None,
-    pre: Tensor | None,
-    post: Tensor | None,
-    precision: str,
-) -> tuple[Tensor | None, ...]:
-    """The gradients of `convolve` from g, that of its output.
-
-    With gc = post g and gx its transposed convolution (and skip gc):
-
-        du = pre gx,  dpre = u gx,  dpost = g c,  dskip = sum_{b,t} gc_t x_t
-        dforward[j] = sum_{b,t} gc_t x_{t-j},  dbackward[j] = sum_{b,t} gc_t x_{t+j}
-
-    Returns: du, dforward, dbackward, dskip, dpre, dpost; None where there is no such argument
-    """
+def gradients(g: Tensor, a: Arguments, precision: str) -> Gradients:
+    """The gradients of `convolve` in each of its arguments, from g, that of its output."""
+    u, forward, backward, skip, pre, post = a
     if u.shape[2] < direct.SHORTEST_FFT:
-        return direct.gradients(g, u, forward, backward, skip, pre, post)
+        return direct.gradients(g, a)
     du, dpre, dpost = (None if each is None else torch.empty_like(u) for each in (u, pre, post))
     dforward, dbackward, dskip = (_empty_like(each) for each in (forward, backward, skip))
     call = _Call(u)
@@ -123,7 +91,7 @@ def weight_gradient(g: Tensor, u: Tensor, taps: int, precision: str) -> Tensor:
     """
     if u.shape[2] < direct.SHORTEST_FFT:
         return direct.weight_gradient(g, u, taps)
-    w = torch.empty(u.shape[1], taps, dtype=_computed_in(u))
+    w = torch.empty(u.shape[1], taps, dtype=computed_in(u))
     call = _Call(u)
     _extension().long_conv_gradients(
         NAMES[u.dtype],
@@ -147,7 +115,7 @@ class _Call:
         self.u = u
         self.made: list[Tensor] = []
         self.along_time = u.stride(2) == 1 or u.shape[2] > LONGEST_STRIDED
-        self.dtype = _computed_in(u)
+        self.dtype = computed_in(u)
 
     def signal(self, x: Tensor | None) -> tuple[int, ...] | None:
         if x is None:
@@ -186,10 +154,6 @@ def _extension() -> ModuleType:
     extension = build.extension()
     assert extension is not None, "refusal() says why"
     return extension
-
-
-def _computed_in(u: Tensor) -> torch.dtype:
-    return torch.float64 if u.dtype == torch.float64 else torch.float32
 
 
 def _empty_like(x: Tensor | None) -> Tensor | None:

@@ -10,58 +10,45 @@ Axes: B batch, D channels, L length, Lk <= L taps.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from zoo.conv.arguments import Arguments, Gradients, laid_out, product, wide
 from zoo.conv.cpu import short_conv
 
 SHORTEST_FFT = 12  # steps; from here on one FFT is faster than the sums, whose work is L^2
 
 
-def convolve(
-    u: Tensor,
-    forward: Tensor | None,
-    backward: Tensor | None,
-    skip: Tensor | None,
-    pre: Tensor | None,
-    post: Tensor | None,
-) -> Tensor:
+def convolve(a: Arguments) -> Tensor:
     """The output post (conv(x) + skip x), x = pre u: shapes as in zoo.conv.operators."""
-    c = _sum(_product(u, pre), forward, backward, skip)
-    return _like(c if post is None else c * _wide(post), u)
+    u, forward, backward, skip, pre, post = a
+    c = _sum(product(u, pre), forward, backward, skip)
+    return laid_out(c if post is None else c * wide(post), u)
 
 
-def gradients(  # noqa: PLR0913
-    g: Tensor,
-    u: Tensor,
-    forward: Tensor | None,
-    backward: Tensor | None,
-    skip: Tensor | None,
-    pre: Tensor | None,
-    post: Tensor | None,
-) -> tuple[Tensor | None, ...]:
+def gradients(g: Tensor, a: Arguments) -> Gradients:
     """The derivative in each argument, None for those that are None.
 
     gc = post g,  gx = C^T gc + skip gc:   du = pre gx,  dpre = u gx,  dpost = g c
     """
-    x, gc = _product(u, pre), _product(g, post)
+    u, forward, backward, skip, pre, post = a
+    x, gc = product(u, pre), product(g, post)
     gx = _sum(gc, backward, forward, skip)
     dforward = None if forward is None else _weights(gc, x, forward.shape[1])
     dbackward = None if backward is None else _weights(x, gc, backward.shape[1])
     at_lag_0 = dbackward if dforward is None else dforward
     return (
-        _like(gx if pre is None else gx * _wide(pre), u),
+        laid_out(gx if pre is None else gx * wide(pre), u),
         dforward,
         dbackward,
-        None if skip is None or at_lag_0 is None else at_lag_0[:, 0].contiguous(),
-        None if pre is None else _like(gx * _wide(u), u),
-        None if post is None else _like(_sum(x, forward, backward, skip) * _wide(g), u),
+        None if skip is None or at_lag_0 is None else at_lag_0[:, 0].clone(),
+        None if pre is None else laid_out(gx * wide(u), u),
+        None if post is None else laid_out(_sum(x, forward, backward, skip) * wide(g), u),
     )
 
 
 def weight_gradient(g: Tensor, u: Tensor, taps: int) -> Tensor:
     """w[d, j] = sum over b and t >= j of g[b, d, t] u[b, d, t - j]: (D, taps)."""
-    return _weights(_wide(g), _wide(u), taps)
+    return _weights(wide(g), wide(u), taps)
 
 
 def _sum(x: Tensor, forward: Tensor | None, backward: Tensor | None, skip: Tensor | None) -> Tensor:
@@ -86,20 +73,3 @@ def _causal(x: Tensor, kernel: Tensor) -> Tensor:
 def _weights(g: Tensor, x: Tensor, taps: int) -> Tensor:
     w = x.new_zeros(x.shape[1], taps)
     return short_conv.gradients(g.mT, x.mT, w, None, False)[1].flip(1)
-
-
-def _wide(x: Tensor) -> Tensor:
-    """In the dtype to compute in: double stays, all else is float32."""
-    return x if x.dtype == torch.float64 else x.float()
-
-
-def _product(x: Tensor, gate: Tensor | None) -> Tensor:
-    return _wide(x) if gate is None else _wide(x) * _wide(gate)
-
-
-def _like(x: Tensor, u: Tensor) -> Tensor:
-    """A tensor of its own with the dtype and the strides of torch.empty_like(u)."""
-    wanted = torch.empty_like(u)
-    if x.dtype == wanted.dtype and x.stride() == wanted.stride():
-        return x
-    return wanted.copy_(x)

@@ -14,6 +14,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from zoo.conv.arguments import Arguments, Gradients
 from zoo.conv.triton import configurations
 from zoo.conv.triton.configurations import Dots, dots_of, reach
 
@@ -40,33 +41,16 @@ def refusal(u: Tensor, precision: str) -> str | None:
     return None
 
 
-def convolve(  # noqa: PLR0913
-    u: Tensor,
-    forward: Tensor | None,
-    backward: Tensor | None,
-    skip: Tensor | None,
-    pre: Tensor | None,
-    post: Tensor | None,
-    precision: str,
-) -> Tensor:
+def convolve(a: Arguments, precision: str) -> Tensor:
     """The output, with the dtype of u and the strides of torch.empty_like(u)."""
-    dots = dots_of(precision, u.dtype)
-    return family_of(u, dots).convolve(u, forward, backward, skip, pre, post, dots)
+    dots = dots_of(precision, a.u.dtype)
+    return family_of(a.u, dots).convolve(a, dots)
 
 
-def gradients(  # noqa: PLR0913
-    g: Tensor,
-    u: Tensor,
-    forward: Tensor | None,
-    backward: Tensor | None,
-    skip: Tensor | None,
-    pre: Tensor | None,
-    post: Tensor | None,
-    precision: str,
-) -> tuple[Tensor | None, ...]:
+def gradients(g: Tensor, a: Arguments, precision: str) -> Gradients:
     """The derivatives in u, forward, backward, skip, pre and post, None where those are."""
-    dots = dots_of(precision, u.dtype)
-    return family_of(u, dots).gradients(g, u, forward, backward, skip, pre, post, dots)
+    dots = dots_of(precision, a.u.dtype)
+    return family_of(a.u, dots).gradients(g, a, dots)
 
 
 def weight_gradient(g: Tensor, u: Tensor, taps: int, precision: str) -> Tensor:
@@ -88,6 +72,6 @@ def _is_interpreted() -> bool:
     """Whether kernels are plain Python, as TRITON_INTERPRET=1 makes them when they are defined."""
     from triton.runtime.jit import JITFunction
 
-    from zoo.conv.triton import toeplitz
+    from zoo.conv.triton import toeplitz_kernels
 
-    return not isinstance(toeplitz.convolution_kernel, JITFunction)
+    return not isinstance(toeplitz_kernels.convolution_kernel, JITFunction)

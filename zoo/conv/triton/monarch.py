@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo.conv.arguments import Arguments, Gradients
 from zoo.conv.triton import launching
 from zoo.conv.triton import monarch_kernels as kernels
 from zoo.conv.triton.configurations import ARCHITECTURES, Choice, Configuration, Dots, find, rows
@@ -87,41 +88,17 @@ CONFIGURATIONS: tuple[Configuration, ...] = (
 )
 
 
-def convolve(  # noqa: PLR0913
-    u: Tensor,
-    forward: Tensor | None,
-    backward: Tensor | None,
-    skip: Tensor | None,
-    pre: Tensor | None,
-    post: Tensor | None,
-    dots: Dots,
-) -> Tensor:
-    """The output `y = post * c`, c = conv(pre * u) + skip * pre * u.
-
-    Args:    u, pre, post       signal and gates          (B, D, L)
-             forward, backward  kernels                   (D, Lf), (D, Lb)
-             skip               weights                   (D,)
-    Returns: the output                                   (B, D, L)
-    """
+def convolve(a: Arguments, dots: Dots) -> Tensor:
+    """The output y: (B, D, L)."""
+    u, forward, backward, skip, pre, post = a
     call = _Call(u, dots)
     spectrum = call.spectrum(forward, backward)
     return call.convolve(u, spectrum, skip, pre, (post, None))[0]
 
 
-def gradients(  # noqa: PLR0913
-    g: Tensor,
-    u: Tensor,
-    forward: Tensor | None,
-    backward: Tensor | None,
-    skip: Tensor | None,
-    pre: Tensor | None,
-    post: Tensor | None,
-    dots: Dots,
-) -> tuple[Tensor | None, ...]:
-    """The gradients of `convolve` in u, forward, backward, skip, pre and post, given that in y.
-
-    gc = post g, gx = conv^T(gc) + skip gc:  du = pre gx, dpre = u gx, dpost = g c, dskip = sum gc x
-    """
+def gradients(g: Tensor, a: Arguments, dots: Dots) -> Gradients:
+    """The gradients of `convolve` in each of its arguments, given that in y."""
+    u, forward, backward, skip, pre, post = a
     call = _Call(u, dots)
     spectrum = call.spectrum(forward, backward)
     also = None if pre is None else u

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from zoo.conv.arguments import Arguments, Gradients
 from zoo.conv.triton.configurations import Choice, Configuration, Dots, rows
 from zoo.conv.triton.monarch_long_call import COLUMNS, Call
 
@@ -60,22 +61,9 @@ CONFIGURATIONS: tuple[Configuration, ...] = (
 )
 
 
-def convolve(  # noqa: PLR0913
-    u: Tensor,
-    forward: Tensor | None,
-    backward: Tensor | None,
-    skip: Tensor | None,
-    pre: Tensor | None,
-    post: Tensor | None,
-    dots: Dots,
-) -> Tensor:
-    """The output `y = post * c`, c = conv(pre * u) + skip * pre * u.
-
-    Args:    u, pre, post       signal and gates          (B, D, L)
-             forward, backward  kernels                   (D, Lf), (D, Lb)
-             skip               weights                   (D,)
-    Returns: the output                                   (B, D, L)
-    """
+def convolve(a: Arguments, dots: Dots) -> Tensor:
+    """The output y: (B, D, L)."""
+    u, forward, backward, skip, pre, post = a
     call = Call(u, dots)
     signals = call.signals(u=u, pre=pre, post=post)
     y = call.results("y")
@@ -88,20 +76,9 @@ def convolve(  # noqa: PLR0913
     return call.laid_out(y["y"])
 
 
-def gradients(  # noqa: PLR0913
-    g: Tensor,
-    u: Tensor,
-    forward: Tensor | None,
-    backward: Tensor | None,
-    skip: Tensor | None,
-    pre: Tensor | None,
-    post: Tensor | None,
-    dots: Dots,
-) -> tuple[Tensor | None, ...]:
-    """The gradients of `convolve` in u, forward, backward, skip, pre and post, given that in y.
-
-    gc = post g, gx = conv^T(gc) + skip gc:  du = pre gx, dpre = u gx, dpost = g c, dskip = sum gc x
-    """
+def gradients(g: Tensor, a: Arguments, dots: Dots) -> Gradients:
+    """The gradients of `convolve` in each of its arguments, given that in y."""
+    u, forward, backward, skip, pre, post = a
     call = Call(u, dots)
     s = call.signals(g=g, u=u, pre=pre, post=post)
     names = ["du", *(["dpre"] if pre is not None else []), *(["dpost"] if post is not None else [])]

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from zoo.conv import triton as backend
+from zoo.conv.arguments import Arguments
 from zoo.conv.triton import configurations, launching
 from zoo.conv.triton.configurations import Configuration
 
@@ -65,13 +66,13 @@ def best(row: Configuration, seconds: Seconds) -> tuple[Configuration, float, fl
 
 def timer(row: Configuration) -> Seconds:
     """Times rows of one key on the current GPU: infinity for what fails or changes results."""
-    u, forward, skip, gates = _arguments(row)
+    arguments = _arguments(row)
 
     def run(other: Configuration) -> list[Tensor]:
         module = import_module(f"{backend.__name__}.{row.family}")
         with using(other):
-            y = module.convolve(u, forward, None, skip, *gates, row.dots)
-            found = module.gradients(u, u, forward, None, skip, *gates, row.dots)
+            y = module.convolve(arguments, row.dots)
+            found = module.gradients(arguments.u, arguments, row.dots)
         return [y, *(each for each in found if each is not None)]
 
     expected = run(row)
@@ -96,8 +97,8 @@ def timer(row: Configuration) -> Seconds:
     return seconds
 
 
-def _arguments(row: Configuration) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
-    """A gated signal of the row's own length: u, kernel, skip, (pre, post)."""
+def _arguments(row: Configuration) -> Arguments:
+    """A gated signal of the row's own length."""
     half = row.dots in ("fp16", "bf16")
     shape = (max(1, ELEMENTS // CHANNELS // row.length), CHANNELS, row.length)
 
@@ -105,7 +106,8 @@ def _arguments(row: Configuration) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor
         return torch.randn(shape, device="cuda", dtype=torch.bfloat16 if half else torch.float32)
 
     kernel = torch.randn(CHANNELS, row.length, device="cuda") / row.length**0.5
-    return signal(), kernel, torch.randn(CHANNELS, device="cuda"), (signal(), signal())
+    skip = torch.randn(CHANNELS, device="cuda")
+    return Arguments(signal(), kernel, None, skip, signal(), signal())
 
 
 @contextmanager
