@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from sweeps.experiment import STREAM, Experiment
-from tasks.task import Batch, Task
+from tasks.batch import Batch
+from tasks.task import Task
 
 AHEAD = 8  # batches
 

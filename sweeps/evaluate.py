@@ -22,7 +22,7 @@ from sweeps.words import WordError, nearest, split
 if TYPE_CHECKING:
     import numpy as np
 
-    from tasks.task import Batch
+    from tasks.batch import Batch
     from zoo.spec import Context
 
 USAGE = """\
@@ -94,7 +94,7 @@ def evaluate(run: Path, data: Path, *, device: str = "auto") -> dict[str, float 
 
 def read_batch(path: Path, context: Context) -> Batch:
     """A user's file as a batch, checked against what the model was trained for."""
-    from tasks.task import Batch
+    from tasks.batch import Batch
 
     arrays = _arrays(path)
     for name in ("inputs", "targets"):
@@ -199,7 +199,7 @@ def _targets(
 
 
 def _part(batch: Batch, first: int, last: int) -> Batch:
-    from tasks.task import Batch
+    from tasks.batch import Batch
 
     return Batch(
         inputs=batch.inputs[first:last],

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tasks import presets
-    from tasks.task import Batch, DataSpaceExhausted, Task
+    from tasks.batch import Batch
+    from tasks.task import DataSpaceExhausted, Task
 
 __all__ = [
     "Batch",
@@ -32,8 +33,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "presets":
         return importlib.import_module("tasks.presets")
-    if name in ("Batch", "DataSpaceExhausted", "Task"):
-        return getattr(importlib.import_module("tasks.task"), name)
+    home = {"Batch": "tasks.batch", "DataSpaceExhausted": "tasks.task", "Task": "tasks.task"}
+    if name in home:
+        return getattr(importlib.import_module(home[name]), name)
     raise AttributeError(f"module 'tasks' has no attribute {name!r}")
 
 
@@ -76,7 +78,7 @@ def make_task(kind: str, /, seed: int = 0, **fields: Any) -> Task:
     from zoo.spec import explain
 
     given: dict[str, Any] = {}
-    if kind in presets.PRESETS and kind not in kinds():
+    if kind not in kinds() and kind in presets.names():
         value = presets.find(kind).value
         cls = type(value)
         given = {name: getattr(value, name) for name in cls.model_fields}

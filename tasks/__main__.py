@@ -99,7 +99,7 @@ def _show(name: str, settings: dict[str, Any]) -> Iterator[str]:
     task = make_task(name, **settings)
     context = task.context
     yield f"{task.kind}: {_about(task)}"
-    if name in presets.PRESETS:
+    if name in presets.names():
         preset = presets.find(name)
         yield f"{name}: {preset.paper}, {preset.section}; {preset.upstream}"
         yield from (f"  differs: {line}" for line in preset.differs)

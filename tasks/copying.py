@@ -22,9 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from tasks.batch import IGNORE, Batch, scatter
 from tasks.counting import power, subsets
+from tasks.published import Preset, mad, mamba
 from tasks.rng import Integers, Words, distinct, integers
-from tasks.task import IGNORE, Batch, Content, Task, scatter
+from tasks.task import Content, Task
 from zoo.spec import Context
 
 DATA, POSITIONS = 1, 2
@@ -108,7 +110,7 @@ class Copying(Task, kind="copying"):
         """Where the data lies in the region, rising.                       (B, num_tokens)"""
         return np.tile(np.arange(self.num_tokens), (len(keys), 1))
 
-    def draw(self, keys: Words) -> Content:
+    def draw(self, keys: Words, split: str) -> Content:
         first = self.vocabulary["data"].start
         return {
             "data": integers(keys, DATA, self.num_tokens, self.num_data) + first,
@@ -172,3 +174,26 @@ class SelectiveCopying(Copying, kind="selective-copying"):
         cells = (before + num * np.arange(len(keys))[:, None]).reshape(-1)
         blanks = np.bincount(cells, minlength=num * len(keys)).reshape(-1, num)
         return np.arange(num) + np.cumsum(blanks, axis=1)
+
+
+PUBLISHED = (
+    mad(
+        "mad-selective-copying",
+        SelectiveCopying(variant="mad", vocab_size=16, length=256, num_tokens=16),
+        "blanks are drawn reproducibly; upstream uses numpy's global generator",
+    ),
+    mamba(
+        "mamba-selective-copying",
+        "section 4.1.1",
+        SelectiveCopying(vocab_size=16, length=4096, num_tokens=16),
+        "4,096 positions of data and blanks, then 16 markers, as state-spaces/s4 lays it out",
+    ),
+    Preset(
+        name="s4-copying",
+        paper="Arjovsky et al. 2016, arXiv:1511.06464",
+        section="copying memory problem, sizes of state-spaces/s4",
+        upstream="state-spaces/s4@d27bdf9 src/dataloaders/datasets/copying.py",
+        differs=("100 blanks and 10 data ids are length=110",),
+        value=Copying(vocab_size=10, length=110, num_tokens=10),
+    ),
+)

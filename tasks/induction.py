@@ -20,9 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from tasks.batch import IGNORE, Batch, scatter
 from tasks.counting import power
+from tasks.published import mamba, safari
 from tasks.rng import Words, integers
-from tasks.task import IGNORE, Batch, Content, Task, scatter
+from tasks.task import Content, Task
 from zoo.spec import Context
 
 TOKENS, PLACES, SINGLE = 1, 2, 3
@@ -122,7 +124,7 @@ class Induction(Task, kind="induction"):
     def determined(self, split: str) -> bool:
         return self.variant != "safari" or split != "train"
 
-    def draw(self, keys: Words) -> Content:
+    def draw(self, keys: Words, split: str) -> Content:
         if self.variant == "bigram":
             return {"half": integers(keys, TOKENS, self.length // 2, self.num_ordinary)}
         tokens = integers(keys, TOKENS, self.length, self.num_ordinary)
@@ -194,3 +196,18 @@ class Induction(Task, kind="induction"):
                 start = triggers[0] + 1
                 out[self.length :] = row[start : start + self.num_copied]
         return answers
+
+
+PUBLISHED = (
+    safari(
+        "h3-induction",
+        "synthetic languages",
+        Induction(variant="safari", vocab_size=20, length=30),
+    ),
+    mamba(
+        "mamba-induction",
+        "section 4.1.2",
+        Induction(vocab_size=16, length=256),
+        "the trigger is a 17th id",
+    ),
+)

@@ -20,9 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from tasks.batch import IGNORE, Batch, scatter
 from tasks.counting import arrangements
+from tasks.published import STREAMS, Preset
 from tasks.rng import Integers, Words, distinct, integers, power_weights, weighted_distinct
-from tasks.task import IGNORE, Batch, Content, Task, scatter
+from tasks.task import Content, Task
 from zoo.spec import Context
 
 KEYS, VALUES, SLOTS, FILLER = 1, 2, 3, 4
@@ -102,9 +104,9 @@ class Mqar(Task, kind="mqar"):
         return 1 / self.num_values
 
     @property
-    def floor(self) -> float:
+    def floors(self) -> dict[str, float]:
         """Naming one of the K values of the context."""
-        return 1 / self.num_pairs
+        return {"value of any pair": 1 / self.num_pairs}
 
     @property
     def num_contents(self) -> int:
@@ -112,7 +114,7 @@ class Mqar(Task, kind="mqar"):
         num = self.num_pairs
         return arrangements(self.num_keys, num) * arrangements(self.num_values, num)
 
-    def draw(self, keys: Words) -> Content:
+    def draw(self, keys: Words, split: str) -> Content:
         num = self.num_pairs
         weights = power_weights((self.length - 2 * num) // 2, self.power_a - 1)
         return {
@@ -190,3 +192,33 @@ def _how_many(limits: NDArray[Any], here: NDArray[Any]) -> NDArray[Any]:
         step >>= 1
     found += padded.take(start + found) <= here
     return found
+
+
+def _zoology(length: int, num_pairs: int) -> Preset:
+    return Preset(
+        name=f"zoology-mqar-{length}",
+        paper="Arora et al. 2023, Zoology, arXiv:2312.04927",
+        section="figure 2",
+        upstream="HazyResearch/zoology@d88d6f5 zoology/data/multiquery_ar.py",
+        differs=(STREAMS,),
+        value=Mqar(variant="zoology", length=length, num_pairs=num_pairs, random_fill=False),
+    )
+
+
+def _based(length: int, num_pairs: int) -> Preset:
+    return Preset(
+        name=f"based-mqar-{length}-{num_pairs}",
+        paper="Arora et al. 2024, Based, arXiv:2402.18668",
+        section="figure 2",
+        upstream="HazyResearch/zoology@d88d6f5 "
+        "zoology/experiments/paper_configs/arxiv24_based_figure2/configs.py",
+        differs=(STREAMS, "one cell of upstream's mixture of lengths"),
+        value=Mqar(variant="zoology", length=length, num_pairs=num_pairs),
+    )
+
+
+PUBLISHED = (
+    *(_zoology(*cell) for cell in ((64, 4), (128, 8), (256, 16), (512, 64))),
+    *(_based(*cell) for cell in ((64, 4), (64, 8), (64, 16), (128, 8), (128, 32), (256, 16))),
+    *(_based(*cell) for cell in ((256, 32), (256, 64), (512, 128), (1024, 256))),
+)

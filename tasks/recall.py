@@ -21,9 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from tasks.batch import IGNORE, Batch
 from tasks.counting import arrangements, power
+from tasks.published import Preset, mad, safari
 from tasks.rng import Integers, Words, distinct, integers, integers_at, seen_before, words_at
-from tasks.task import IGNORE, Batch, Content, Task
+from tasks.task import Content, Task
 from zoo.spec import Context
 
 KEYS, VALUES, QUESTION = 1, 2, 3
@@ -116,11 +118,13 @@ class AssocRecall(Task, kind="assoc-recall"):
         return max(self.missing, (1 - self.missing) / self.num_values)
 
     @property
-    def floor(self) -> float | None:
+    def floors(self) -> dict[str, float]:
         """Naming the value of a random pair (different keys, all present)."""
         if self.allow_missing or not self.unique_keys:
-            return None
-        return 1 / self.num_pairs + (1 - 1 / self.num_pairs) / self.num_values
+            return {}
+        return {
+            "value of any pair": 1 / self.num_pairs + (1 - 1 / self.num_pairs) / self.num_values
+        }
 
     @property
     def num_contents(self) -> int:
@@ -137,7 +141,7 @@ class AssocRecall(Task, kind="assoc-recall"):
     def determined(self, split: str) -> bool:
         return self.variant == "canonical" or split != "train"
 
-    def draw(self, keys: Words) -> Content:
+    def draw(self, keys: Words, split: str) -> Content:
         num = self.num_pairs
         if self.unique_keys:
             codes = distinct(keys, KEYS, num, self.num_codes)
@@ -262,7 +266,7 @@ class InContextRecall(Task, kind="in-context-recall"):
     def determined(self, split: str) -> bool:
         return self.variant == "canonical" or split != "train"
 
-    def draw(self, keys: Words) -> Content:
+    def draw(self, keys: Words, split: str) -> Content:
         codes = integers(keys, KEYS, self.length // 2 - 1, self.num_keys)
         codes = np.concatenate([codes, one_of_those_shown(keys, codes)], axis=1)
         values = integers_at(keys, VALUES, codes, self.num_values) + self.num_keys
@@ -304,3 +308,22 @@ class InContextRecall(Task, kind="in-context-recall"):
                 value[row[t]] = row[t + 1]
             out[-1] = value.get(row[-1], IGNORE)
         return answers
+
+
+def _safari(name: str, section: str, num_ids: int, num_pairs: int) -> Preset:
+    """`num_ids` keys and as many values: upstream's vocabulary less two, halved."""
+    value = AssocRecall(
+        variant="safari",
+        num_pairs=num_pairs,
+        num_keys=num_ids,
+        num_values=num_ids,
+        unique_keys=False,
+    )
+    return safari(name, section, value)
+
+
+PUBLISHED = (
+    _safari("h3-associative-recall", "synthetic languages", 4, 10),
+    _safari("safari-associative-recall", "configs/dataset/icl_synthetics.yaml", 9, 20),
+    mad("mad-in-context-recall", InContextRecall(variant="mad")),
+)

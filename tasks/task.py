@@ -1,4 +1,4 @@
-"""Task: a frozen spec that makes examples by number.  Batch: what it makes.
+"""Task: a frozen spec that makes examples by number.
 
 `generate(indices, split)` is a pure function of (task, fields, seed, split, index): the same
 example for any batch, order, process or machine.  A task says how to draw an example's content
@@ -11,17 +11,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from tasks.batch import Batch
 from tasks.rng import STEP, U, Words, example_keys, mix, retry_keys, stream_key
 from zoo.spec import Context, Spec
 
-IGNORE = -100  # target of a position that is not scored: cross_entropy's default
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[str, ...] = get_args(Split)
 BUCKETS = 16  # of content; a split owns some, so that no content is in two splits
@@ -30,7 +29,6 @@ MANY_ENOUGH = 2**48  # from here on contents do not meet by chance, and splits a
 MAX_ATTEMPTS = 4096
 CHUNK = 2**16  # positions made at a time, so that the arrays stay in the cache
 
-ARRAYS = ("inputs", "targets", "mask", "lengths")
 Content = dict[str, NDArray[np.int64]]
 
 
@@ -38,78 +36,14 @@ class DataSpaceExhausted(ValueError):
     """A split has no example left to give: the task has too few different ones."""
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Examples. `targets[b, t]` is what to answer at position t, having read inputs[b, :t + 1].
-
-    inputs   ids int64, or reals float32                              (B, L) or (B, L, C)
-    targets  ids int64, IGNORE where nothing is scored; or one label  (B, L) or (B,)
-    mask     True where scored, of targets' shape
-    lengths  positions that count, int64                              (B,)
-    factors  what to slice results by: name -> array                  (B,)
-    """
-
-    inputs: NDArray[Any]
-    targets: NDArray[Any]
-    mask: NDArray[np.bool_]
-    lengths: NDArray[np.int64]
-    factors: dict[str, NDArray[Any]]
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    @classmethod
-    def of(cls, inputs: NDArray[Any], targets: NDArray[Any], **factors: Any) -> Self:
-        """Sequences of full length; a factor may be one number for all of them."""
-        num, length = inputs.shape[:2]
-        columns = {name: np.array(np.broadcast_to(x, num)) for name, x in factors.items()}
-        return cls(inputs, targets, targets != IGNORE, np.full(num, length), columns)
-
-    @classmethod
-    def answered(
-        cls, inputs: NDArray[Any], at: NDArray[Any], answers: NDArray[Any], **factors: Any
-    ) -> Self:
-        """Scored at the positions `at` only, (M,) or (B, M), with `answers` (B, M)."""
-        targets = np.full(inputs.shape, IGNORE)
-        scatter(targets, at, answers)
-        return cls.of(inputs, targets, **factors)
-
-    @classmethod
-    def next_tokens(cls, inputs: NDArray[Any], last: NDArray[Any], **factors: Any) -> Self:
-        """Scored everywhere: the token that follows, and `last` (B,) at the end."""
-        targets = np.concatenate([inputs[:, 1:], last[:, None]], axis=1)
-        return cls.of(inputs, targets, **factors)
-
-    def room(self, num: int) -> Self:
-        """Space for `num` examples of this kind."""
-
-        def empty(array: NDArray[Any]) -> NDArray[Any]:
-            return np.empty((num, *array.shape[1:]), array.dtype)
-
-        columns = {name: empty(column) for name, column in self.factors.items()}
-        arrays = [empty(getattr(self, name)) for name in ARRAYS]
-        return type(self)(arrays[0], arrays[1], arrays[2], arrays[3], columns)
-
-    def put(self, start: int, part: Self) -> None:
-        """Copy the part's examples to the places from `start` on."""
-        here = slice(start, start + len(part))
-        for name in ARRAYS:
-            getattr(self, name)[here] = getattr(part, name)
-        for name, column in part.factors.items():
-            self.factors[name][here] = column
-
-
-def scatter(array: NDArray[Any], at: NDArray[Any], values: NDArray[Any] | int) -> None:
-    """array[b, at[b, m]] = values[b, m], in place; `at` is (M,) or (B, M)."""
-    rows = np.arange(len(array))[:, None] * array.shape[1]
-    array.reshape(-1)[rows + at] = values
-
-
 class Task(Spec):
     """A synthetic task. A subclass with a kind is registered: `class Mqar(Task, kind="mqar")`."""
 
     generator_version: ClassVar[int] = 1  # to raise when a change moves a task's stream
     factors: ClassVar[dict[str, str]] = {}  # name -> what it means
+    metric: ClassVar[Literal["accuracy", "exact", "span_exact", "loss"]] = "accuracy"  # in tables
+    shared: ClassVar[bool] = False  # splits share contents on purpose: facts to be memorised
+    sees_all: ClassVar[bool] = True  # the oracle needs no more than the inputs
 
     seed: Annotated[
         int, Field(ge=0, lt=2**63, description="fixes the train, validation and test sets")
@@ -132,13 +66,24 @@ class Task(Spec):
     def chance(self) -> float:
         """The expected accuracy of the best predictor that sees no input, exactly.
 
-        It is that of the law which the splits partition, at the positions scored in `test`.
+        It is that of the law which the splits partition, at the positions scored in `test`. Of
+        tasks with real targets: the mean squared error of the best constant.
         """
 
     @property
+    def floors(self) -> dict[str, float]:
+        """Accuracies of shortcuts that answer from the input without solving it: name -> value."""
+        return {}
+
+    @property
     def floor(self) -> float | None:
-        """The accuracy of a known shortcut that answers from the input without solving it."""
-        return None
+        """The accuracy of the best shortcut that is known."""
+        return max(self.floors.values(), default=None)
+
+    @property
+    def ceiling(self) -> float:
+        """The accuracy of the oracle; below 1 where targets are drawn at random."""
+        return 1.0
 
     @property
     def answers_follow(self) -> bool:
@@ -158,7 +103,7 @@ class Task(Spec):
         return True
 
     @abstractmethod
-    def draw(self, keys: Words) -> Content:
+    def draw(self, keys: Words, split: str) -> Content:
         """What tells one example from another, without random filler: name -> (B, N)."""
 
     @abstractmethod
@@ -166,10 +111,19 @@ class Task(Spec):
         """The examples of these contents; filler is drawn from the keys."""
 
     @abstractmethod
-    def oracle(
-        self, inputs: NDArray[Any], lengths: NDArray[Any] | None = None
-    ) -> NDArray[np.int64]:
-        """The right answers, from the inputs alone; IGNORE where there is none.      (B, L)"""
+    def oracle(self, inputs: NDArray[Any], lengths: NDArray[Any] | None = None) -> NDArray[Any]:
+        """The right answers, from the inputs alone: targets' shape, IGNORE where there is none."""
+
+    def true_probs(self, batch: Batch) -> NDArray[np.float64] | None:
+        """Of a task whose targets are drawn at random: their law at each scored place, (M, V)."""
+        return None
+
+    def accepts(self, batch: Batch, answers: NDArray[Any]) -> NDArray[np.bool_] | None:
+        """Of a task with many right answers: whether each of `answers` (B, T) is one.      (B,)
+
+        `answers` is what a model wrote behind the prompt, the inputs before the first scored place.
+        """
+        return None
 
     def problems(self) -> Iterable[str]:
         """What makes the fields impossible together: field, value, limit, a way out."""
@@ -189,7 +143,7 @@ class Task(Spec):
         """True: each split owns its contents. False: separate streams, for there are so many that
         n training and m test examples share one with a probability below n m / 2^48.
         """
-        return self.num_contents < MANY_ENOUGH
+        return not self.shared and self.num_contents < MANY_ENOUGH
 
     def generate(self, indices: Sequence[int] | NDArray[Any], split: str = "train") -> Batch:
         """The examples of these numbers.
@@ -218,7 +172,7 @@ class Task(Spec):
 
     def _owned(self, keys: Words, split: str) -> tuple[Content, Words]:
         """Contents that the split owns, and their keys: a foreign one is drawn again."""
-        content = self.draw(keys)
+        content = self.draw(keys, split)
         if not self.partitioned:
             return content, keys
         final = keys.copy()
@@ -227,7 +181,7 @@ class Task(Spec):
             if not rows.size:
                 return content, final
             again = retry_keys(keys[rows], attempt)
-            drawn = self.draw(again)
+            drawn = self.draw(again, split)
             right = _belongs(drawn, split)
             final[rows[right]] = again[right]
             for name, array in content.items():

@@ -57,7 +57,7 @@ class Context:
     input_dim: int | None = None  # features of real inputs
     num_outputs: int  # classes, or regression targets
     length: int  # the longest sequence
-    head: Literal["token", "last", "mean", "regression"] = "token"
+    head: Literal["token", "last", "mean", "regression", "trace", "unfold"] = "token"
 
     def __post_init__(self) -> None:
         if (self.num_inputs is None) == (self.input_dim is None):
@@ -247,10 +247,13 @@ def ranges(spec: Spec) -> dict[str, Range | Choice]:
 
 
 def import_components(package: str) -> None:
-    """Import a package's modules, and the plug-ins that users installed: then all classes exist."""
+    """Import a package's modules, and the plug-ins that users installed: then all classes exist.
+
+    Those named _like_this are left to whoever needs them.
+    """
     root = importlib.import_module(package)
     for module in pkgutil.walk_packages(root.__path__, package + "."):
-        if not module.name.endswith("__main__"):
+        if not any(part.startswith("_") for part in module.name.split(".")):
             importlib.import_module(module.name)
     for plugin in entry_points(group=PLUGINS):
         plugin.load()

@@ -16,7 +16,8 @@ import pytest
 from pydantic import ValidationError
 
 import tasks
-from tasks.task import IGNORE, SPLITS, Batch, Task
+from tasks.batch import IGNORE, Batch
+from tasks.task import SPLITS, Task
 from zoo.spec import Spec
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sweeps.batches import Held, gather
 from sweeps.scores import loss_of, score
-from tasks.task import Batch
+from tasks.batch import Batch
 
 VOCABULARY, LENGTH, COUNT = 5, 7, 60
 

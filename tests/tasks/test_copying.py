@@ -85,7 +85,7 @@ def test_every_example_keeps_the_order() -> None:
 
 
 def test_data_is_uniform() -> None:
-    drawn = SelectiveCopying(vocab_size=9).draw(keys(3000))["data"]
+    drawn = SelectiveCopying(vocab_size=9).draw(keys(3000), "train")["data"]
     for i in range(6):
         assert stats.chisquare(np.bincount(drawn[:, i] - 1, minlength=7)).pvalue > 1e-4
 
@@ -93,7 +93,7 @@ def test_data_is_uniform() -> None:
 @pytest.mark.parametrize(("num", "length"), [(2, 6), (3, 6), (5, 6), (1, 9)])
 def test_every_choice_of_positions_is_equally_likely(num: int, length: int) -> None:
     task = SelectiveCopying(num_tokens=num, length=length)
-    counts = Counter(map(tuple, task.draw(keys(4000))["positions"].tolist()))
+    counts = Counter(map(tuple, task.draw(keys(4000), "train")["positions"].tolist()))
     every = list(combinations(range(length), num))
     assert set(counts) <= set(every)
     assert stats.chisquare([counts[x] for x in every]).pvalue > 1e-4
@@ -101,7 +101,7 @@ def test_every_choice_of_positions_is_equally_likely(num: int, length: int) -> N
 
 def test_pairs_of_positions() -> None:
     """Two given positions both hold data with probability C(62, 4) / C(64, 6)."""
-    positions = SelectiveCopying(length=64).draw(keys(6000))["positions"]
+    positions = SelectiveCopying(length=64).draw(keys(6000), "train")["positions"]
     held = np.zeros((6000, 64))
     np.put_along_axis(held, positions, 1, axis=1)
     together = held.T @ held
@@ -115,7 +115,7 @@ def test_pairs_of_positions() -> None:
 def test_mad_puts_each_blank_before_a_uniform_item() -> None:
     """Blanks before the items are multinomial: against every outcome's exact probability."""
     task = SelectiveCopying(variant="mad", num_tokens=3, length=11)
-    positions = task.draw(keys(8000))["positions"]
+    positions = task.draw(keys(8000), "train")["positions"]
     assert (positions[:, -1] == 6).all(), "the last item touches the marker"
     blanks = np.diff(positions, axis=1, prepend=-1) - 1
     counts = Counter(map(tuple, blanks.tolist()))

@@ -91,8 +91,8 @@ def test_safari_places_triggers_as_upstream_does(copied: int, triggers: int) -> 
     places = rng.integers(some, 2, triggers, 19 - copied).tolist()
     alone = rng.integers(some, 3, 1, 2)[:, 0].tolist()
     assert 100 < sum(alone) < 200
-    batch = task.render(task.draw(some), some, "test")
-    train = task.render(task.draw(some), some, "train")
+    batch = task.render(task.draw(some, "train"), some, "test")
+    train = task.render(task.draw(some, "train"), some, "train")
     for i in range(300):
         drawn = places[i][:1] if alone[i] else places[i]
         row = reference(tokens[i], drawn, copied, 11)

@@ -8,8 +8,9 @@ from scipy import stats
 
 import tasks
 from tasks import rng
+from tasks.batch import Batch
 from tasks.mqar import Mqar
-from tasks.task import Batch, Content
+from tasks.task import Content
 
 NO = -100
 
@@ -19,7 +20,7 @@ def keys(num: int) -> rng.Words:
 
 
 def content(task: Mqar, num: int) -> Content:
-    return task.draw(keys(num))
+    return task.draw(keys(num), "train")
 
 
 @pytest.mark.parametrize("variant", ["canonical", "zoology"])

@@ -68,7 +68,7 @@ def test_unique_keys_are_unique_and_others_keep_their_value() -> None:
 
 def test_the_question_is_uniform_over_pairs() -> None:
     task = AssocRecall(num_pairs=5)
-    drawn = task.draw(keys(3000))
+    drawn = task.draw(keys(3000), "train")
     rank = (drawn["codes"] == drawn["asked"]).argmax(axis=1)
     assert stats.chisquare(np.bincount(rank, minlength=5)).pvalue > 1e-4
     gaps = task.generate(range(1000)).factors["gap"]
@@ -76,7 +76,7 @@ def test_the_question_is_uniform_over_pairs() -> None:
 
 
 def test_keys_and_values_are_uniform() -> None:
-    drawn = AssocRecall(num_pairs=3, num_keys=7, num_values=5).draw(keys(5000))
+    drawn = AssocRecall(num_pairs=3, num_keys=7, num_values=5).draw(keys(5000), "train")
     for i in range(3):
         assert stats.chisquare(np.bincount(drawn["codes"][:, i], minlength=7)).pvalue > 1e-4
         assert stats.chisquare(np.bincount(drawn["values"][:, i] - 9, minlength=5)).pvalue > 1e-4
@@ -98,7 +98,7 @@ def test_safari_asks_every_key_shown_alike() -> None:
 
 def test_canonical_asks_a_pair_and_so_common_keys_more_often() -> None:
     task = AssocRecall(num_pairs=6, num_keys=2, unique_keys=False)
-    drawn = task.draw(keys(4000))
+    drawn = task.draw(keys(4000), "train")
     share = (drawn["codes"] == drawn["asked"]).mean()
     # the pair itself, and each other pair with probability 1/2
     assert share == pytest.approx((1 + 5 / 2) / 6, abs=0.02)

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 import tasks
 from tasks import counting, rng
+from tasks.batch import Batch
 from tasks.copying import Copying, SelectiveCopying
 from tasks.mqar import Mqar
-from tasks.task import MANY_ENOUGH, SPLITS, Batch, DataSpaceExhausted, Task
+from tasks.task import MANY_ENOUGH, SPLITS, DataSpaceExhausted, Task
 
 GOLDEN: dict[str, str] = {
     "assoc-recall-canonical": "629a3f1b0d1a8d317e9767b4fafe0bcf3cb5fb39",
