@@ -37,7 +37,7 @@ def word(start: np.uint64, slot: int) -> np.uint64:
 
 
 @njit(cache=True, inline="always")
-def below(drawn: np.uint64, high: int) -> int:
+def below(drawn: np.uint64, high: int) -> np.int64:
     """A word as an integer in [0, high), high <= 2^32."""
     return np.int64(((np.uint64(drawn) >> S32) * np.uint64(high)) >> S32)
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from tests.zoo.triton import gate
+from tests.zoo.triton.launches import Recorded
+from zoo.conv.triton.configurations import Configuration
 
 ROOT = Path(__file__).parents[3]
 FINE: dict[str, Any] = {
@@ -80,11 +82,9 @@ def test_the_limits_are_absolute() -> None:
 )
 def test_faults_are_seen(change: dict[str, Any], complaint: str | None) -> None:
     """A gate that lets everything through would pass on any table."""
-    row = gate.configurations.Configuration(
-        "f", "role", 64, "fp16", 90, {}, change.get("warps", 4), 2
-    )
+    row = Configuration("f", "role", 64, "fp16", 90, {}, change.get("warps", 4), 2)
     limits = json.loads(gate.JSON.read_text())["limits"]
-    found = list(gate.faults(gate.Recorded(None, row, {}), {**FINE, **change}, limits))
+    found = list(gate.faults(Recorded(None, row, {}), {**FINE, **change}, limits))
     assert [complaint in each for each in found] == ([True] if complaint else [])  # pyright: ignore
 
 

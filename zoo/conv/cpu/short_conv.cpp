@@ -8,178 +8,20 @@
 
 #include <algorithm>
 #include <stdexcept>
-#include <type_traits>
 #include <vector>
 
-#include "simd.h"
+#include "short_conv_tiles.h"
+#include "silu.h"
 
 namespace {
 
 using namespace zoo;
+using namespace zoo::tiles;
 
-constexpr int64_t steps = 64;                  // of a tile
-constexpr int64_t wide = 64 / vector_bytes;    // vectors of a tile: a cache line of each step
 constexpr int64_t max_slices = 32;             // of the sums over batch and time; not the threads
 constexpr int64_t worth_threads = 1 << 15;     // elements
 
-struct Shape {
-  int64_t batch, length, channels, taps;
-  bool silu;
-  int64_t elements() const { return batch * length * channels; }
-  int64_t tiles() const { return (length + steps - 1) / steps; }
-  int64_t items() const { return batch * tiles(); }  // one is all channels of some steps of a row
-  template <class Real>
-  int64_t blocks() const {
-    return (channels + lanes<Real> - 1) / lanes<Real>;
-  }
-};
-
-template <class Stored>
-struct Signal {
-  Stored* data;
-  int64_t batch, time, channel;  // strides, in elements
-  Stored* at(int64_t b, int64_t t, int64_t d) const {
-    return data + b * batch + t * time + d * channel;
-  }
-};
-
-template <class Stored>
-using real = typename computed<Stored>::type;
-
-// Vectors of channels, side by side in memory as in a tile: column c is (rows,).
-template <class Real>
-struct Columns {
-  int64_t rows;
-  std::vector<vec<Real>> data;
-  explicit Columns(int64_t rows) : rows(rows), data(static_cast<size_t>(wide * rows)) {}
-  vec<Real>* operator[](int64_t c) { return data.data() + c * rows; }
-};
-
-// One vector of channels whose steps are adjacent in memory: squares are transposed in registers.
-template <class Stored>
-void gather_along_time(vec<real<Stored>>* to, const Stored* from, int64_t channel, int64_t count) {
-  constexpr int all = lanes<real<Stored>>;
-  for (int64_t i = 0; i < count; i += all) {
-    const int some = static_cast<int>(std::min<int64_t>(all, count - i));
-    vec<real<Stored>> square[all];
-    for (int lane = 0; lane < all; ++lane) {
-      const Stored* at = from + lane * channel + i;
-      square[lane] = some == all ? load(at) : load_some(at, some);
-    }
-    transpose(square);
-    std::copy(square, square + some, to + i);
-  }
-}
-
-template <class Stored>
-void scatter_along_time(const vec<real<Stored>>* from, Stored* to, int64_t channel, int64_t count) {
-  constexpr int all = lanes<real<Stored>>;
-  for (int64_t i = 0; i < count; i += all) {
-    const int some = static_cast<int>(std::min<int64_t>(all, count - i));
-    vec<real<Stored>> square[all] = {};
-    std::copy(from + i, from + i + some, square);
-    transpose(square);
-    for (int lane = 0; lane < all; ++lane) {
-      Stored* at = to + lane * channel + i;
-      some == all ? store(at, square[lane]) : store_some(at, square[lane], some);
-    }
-  }
-}
-
-// Steps [first, first + count) of some blocks of channels, zero outside of [0, length).
-template <class Stored>
-void gather(Columns<real<Stored>>& to, Signal<const Stored> x, const Shape& shape, int64_t b,
-            int64_t first, int64_t count, int64_t block) {
-  using Real = real<Stored>;
-  constexpr int all = lanes<Real>;
-  const int64_t begin = std::min(count, std::max<int64_t>(0, -first));
-  const int64_t end = std::max(begin, std::min(count, shape.length - first));
-  const int64_t width = std::min(wide * all, shape.channels - block * all);
-  const Stored* from = x.at(b, first + begin, block * all);
-  for (int64_t c = 0; c < wide; ++c) {
-    std::fill(to[c], to[c] + begin, vec<Real>{});
-    std::fill(to[c] + end, to[c] + count, vec<Real>{});
-  }
-  if (x.channel == 1 && width == wide * all) {
-    for (int64_t i = begin; i < end; ++i, from += x.time)
-      for (int64_t c = 0; c < wide; ++c) to[c][i] = load(from + c * all);
-  } else if (x.time == 1 && width == wide * all) {
-    for (int64_t c = 0; c < wide; ++c)
-      gather_along_time(to[c] + begin, from + c * all * x.channel, x.channel, end - begin);
-  } else {
-    for (int64_t i = begin; i < end; ++i, from += x.time) {
-      Stored row[wide * all] = {};
-      for (int64_t lane = 0; lane < width; ++lane) row[lane] = from[lane * x.channel];
-      for (int64_t c = 0; c < wide; ++c) to[c][i] = load(row + c * all);
-    }
-  }
-}
-
-template <class Stored>
-void scatter(Columns<real<Stored>>& from, Signal<Stored> y, const Shape& shape, int64_t b,
-             int64_t first, int64_t count, int64_t block) {
-  constexpr int all = lanes<real<Stored>>;
-  const int64_t width = std::min(wide * all, shape.channels - block * all);
-  Stored* to = y.at(b, first, block * all);
-  if (y.channel == 1 && width == wide * all) {
-    for (int64_t i = 0; i < count; ++i, to += y.time)
-      for (int64_t c = 0; c < wide; ++c) store(to + c * all, from[c][i]);
-  } else if (y.time == 1 && width == wide * all) {
-    for (int64_t c = 0; c < wide; ++c)
-      scatter_along_time(from[c], to + c * all * y.channel, y.channel, count);
-  } else {
-    for (int64_t i = 0; i < count; ++i, to += y.time) {
-      Stored row[wide * all];
-      for (int64_t c = 0; c < wide; ++c) store(row + c * all, from[c][i]);
-      for (int64_t lane = 0; lane < width; ++lane) to[lane * y.channel] = row[lane];
-    }
-  }
-}
-
 // ---- on tiles ----
-
-// exp for x <= 0, to 1e-7: 2^n e^r, n the nearest integer to x / log 2; zero below -87.
-ZOO_INLINE vec<float> exp_of_negative(vec<float> x) {
-  using integers = vector_of<int32_t, lanes<float>>::type;
-  const auto is_tiny = x < -87.0f;
-  x = is_tiny ? broadcast(-87.0f) : x;
-  const integers n = __builtin_convertvector(x * 1.44269504f - 0.5f, integers);  // x <= 0: nearest
-  const vec<float> whole = __builtin_convertvector(n, vec<float>);
-  const vec<float> r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
-  vec<float> p = r * 1.98756915e-4f + 1.39819995e-3f;
-  p = p * r + 8.33345191e-3f;
-  p = p * r + 4.16657960e-2f;
-  p = p * r + 1.66666655e-1f;
-  p = p * r + 0.5f;
-  p = p * r * r + r + 1.0f;
-  return is_tiny ? vec<float>{} : p * bit_cast<vec<float>>((n + 127) << 23);
-}
-
-ZOO_INLINE vec<double> exp_of_negative(vec<double> x) {
-  for (int lane = 0; lane < lanes<double>; ++lane) x[lane] = __builtin_exp(x[lane]);
-  return x;
-}
-
-// 1 / (1 + exp(-x)), by the side that cannot overflow.
-template <class Vector>
-ZOO_INLINE Vector sigmoid(Vector x) {
-  const Vector e = exp_of_negative(x < 0 ? x : -x);
-  return (x < 0 ? e : e - e + 1) / (1 + e);
-}
-
-template <class Real>
-void apply_silu(vec<Real>* y, int64_t count) {
-  for (int64_t t = 0; t < count; ++t) y[t] *= sigmoid(y[t]);
-}
-
-// g *= silu'(z)
-template <class Real>
-void through_silu(vec<Real>* g, const vec<Real>* z, int64_t count) {
-  for (int64_t t = 0; t < count; ++t) {
-    const vec<Real> s = sigmoid(z[t]);
-    g[t] *= s * (1 + z[t] * (1 - s));
-  }
-}
 
 // `fixed` taps, or as many as are said if it is 0: a known number is kept in registers.
 template <class Real, int fixed>
