@@ -25,8 +25,9 @@ class Labelled:
     inputs: Tensor  # (B, L) int64 or (B, L, C) float32
     lengths: Tensor | None  # (B,); None where no sequence is padded
     rows: Tensor | None  # (M,) places in the flat B * L; None where there is a label a sequence
-    labels: Tensor  # (M,) int64, or float32 for regression
+    labels: Tensor  # (M,) int64, or (M, K) float32
     owners: Tensor  # (M,) which example each label belongs to
+    spans: Tensor | None = None  # (M,) which answer of the batch, -1 for none
 
     def to(self, device: str) -> Labelled:
         """The same batch on another device."""
@@ -38,22 +39,35 @@ class Labelled:
             rows=None if self.rows is None else self.rows.to(device, non_blocking=True),
             labels=self.labels.to(device, non_blocking=True),
             owners=self.owners,  # read where scores are counted, on the CPU
+            spans=self.spans,
         )
 
 
 def gather(batch: Batch) -> Labelled:
     """The labels that are scored, and where they are."""
     targets, mask = batch.targets, batch.mask
+    is_real = targets.dtype.kind == "f"
+    if is_real:  # K numbers are one answer
+        mask = mask.all(-1)
     places = np.flatnonzero(mask)
     padded = bool((batch.lengths < batch.inputs.shape[1]).any())
-    per_example = int(np.prod(targets.shape[1:], dtype=np.int64))
+    owners = places // (mask.shape[1] if mask.ndim == 2 else 1)
+    labels = targets.reshape(-1, targets.shape[-1]) if is_real else targets.reshape(-1)
     return Labelled(
         inputs=torch.from_numpy(batch.inputs),
         lengths=torch.from_numpy(batch.lengths) if padded else None,
-        rows=torch.from_numpy(places) if targets.ndim == 2 else None,
-        labels=torch.from_numpy(targets.reshape(-1)[places]),
-        owners=torch.from_numpy(places // per_example),
+        rows=torch.from_numpy(places) if mask.ndim == 2 else None,
+        labels=torch.from_numpy(labels[places]),
+        owners=torch.from_numpy(owners),
+        spans=None if batch.spans is None else torch.from_numpy(_numbered(batch.spans, places)),
     )
+
+
+def _numbered(spans: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The answers of a batch by number, -1 for what is none: (B, L) to (M,)."""
+    most = int(spans.max(initial=0)) + 1
+    here = spans.reshape(-1)[places].astype(np.int64)
+    return np.where(here < 0, -1, here + places // spans.shape[1] * most)
 
 
 def training_indices(experiment: Experiment, step: int) -> np.ndarray:

@@ -177,13 +177,16 @@ def _targets(
 ) -> tuple[np.ndarray, np.ndarray]:
     import numpy as np
 
-    shape = inputs.shape[:2] if context.head == "token" else inputs.shape[:1]
-    if context.head == "regression":
+    shape = inputs.shape[:2] if context.at_positions else inputs.shape[:1]
+    if context.is_real:
+        shape = (*shape, context.num_outputs)
+        if context.num_outputs == 1 and targets.shape == shape[:-1]:
+            targets = targets[..., None]
         _require(
-            len(targets) == len(inputs) and bool(np.isfinite(targets).all()),
-            f"data={path}: targets {targets.shape} must be one finite number per output",
+            targets.shape == shape and bool(np.isfinite(targets).all()),
+            f"data={path}: targets {targets.shape} must be finite numbers of shape {shape}",
         )
-        return targets.astype(np.float32), np.ones(targets.shape, bool)
+        return targets.astype(np.float32), np.ones(shape, bool)
     _require(
         targets.shape == shape, f"data={path}: targets have shape {targets.shape}, expected {shape}"
     )

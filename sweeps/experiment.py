@@ -51,7 +51,7 @@ class Experiment(Spec):
 
     @model_validator(mode="after")
     def _fits(self) -> Experiment:
-        if self.task.context.head == "regression" and self.train.stop_at is not None:
+        if self.task.context.is_real and self.train.stop_at is not None:
             raise ValueError("train.stop_at is a validation accuracy; this task is a regression")
         return self
 

@@ -59,8 +59,8 @@ class StudyPlan:
     @property
     def primary(self) -> dict[str, str]:
         """The one outcome that is tested."""
-        regression = self.arms[0].experiment.task.context.head == "regression"
-        return {"metric": "loss" if regression else "accuracy", "split": "test", "slice": "all"}
+        metric = self.arms[0].experiment.task.metric
+        return {"metric": metric, "split": "test", "slice": "all"}
 
     @property
     def name(self) -> str:
@@ -94,7 +94,7 @@ class StudyPlan:
             "task": self.task,
             "settings": list(self.settings),
             "primary": self.primary,
-            "chance": baseline.task.chance,
+            "chance": baseline.task.chance_of(baseline.task.metric),
             "seeds": list(self.seeds),
             "trials": self.trials,
             "tuning_seeds": [TUNING_SEED] if self.trials else [],

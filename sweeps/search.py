@@ -166,8 +166,8 @@ def _judge(experiment: Experiment, number: int, lr: float, result: Result | None
         loss = result.score("validation", "loss")
         value = None if loss is None else -loss
     state = "failed" if result is None else result.status
-    regression = experiment.task.context.head == "regression"
-    fallback = -experiment.task.chance if regression else experiment.task.chance
+    is_real = experiment.task.context.is_real
+    fallback = -experiment.task.chance if is_real else experiment.task.chance
     return Trial(number, lr, TUNING_SEED, fallback if value is None else value, state)
 
 

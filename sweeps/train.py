@@ -235,8 +235,9 @@ def _result(state: State, experiment: Experiment, device: str, splits: tuple[str
     if state.diverged or not all(math.isfinite(s.value or 0.0) for s in scores):
         # It counts with what guessing scores: dropping the run would flatter the arm.
         state.diverged = True
-        metric = "loss" if task.context.head == "regression" else "accuracy"
-        scores = [Score(split, "all", metric, task.chance) for split in splits]
+        by_chance = {"loss" if task.context.is_real else "accuracy": task.chance}
+        by_chance.setdefault(task.metric, task.chance_of(task.metric))
+        scores = [Score(split, "all", *one) for split in splits for one in by_chance.items()]
     return Result(
         fingerprint=experiment.fingerprint,
         status="diverged" if state.diverged else "finished",

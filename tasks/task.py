@@ -9,6 +9,7 @@ Axes: B examples, L positions.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
@@ -69,6 +70,15 @@ class Task(Spec):
         It is that of the law which the splits partition, at the positions scored in `test`. Of
         tasks with real targets: the mean squared error of the best constant.
         """
+
+    def chance_of(self, metric: str) -> float:
+        """What that predictor scores: whole answers of several tokens it never gets right.
+
+        Of classes, "loss" is that of naming them all with one probability.
+        """
+        if metric == "accuracy" or self.context.is_real:
+            return self.chance
+        return math.log(self.context.num_outputs) if metric == "loss" else 0.0
 
     @property
     def floors(self) -> dict[str, float]:

@@ -89,18 +89,18 @@ class Model(nn.Module):
             for i in range(spec.depth)
         )
         self.norm = make_norm(spec.block_norm, width)
+        self.unfold = Unfold(width, context.length, draws) if context.head == "unfold" else None
         self.head = draws.linear("head", width, context.num_outputs)
 
     def forward(
         self, inputs: Tensor, *, rows: Tensor | None = None, lengths: Tensor | None = None
     ) -> Tensor:
-        """Answer for each asked step (head "token"), or for each sequence.
+        """Answer for each asked position, or for each sequence: see Context.
 
         Args:    inputs   tokens (B, L) int64, or reals             (B, L, C)
-                 rows     head "token": places in the flat B L      (M,)
+                 rows     places in the flat B L, where positions have targets: all if None  (M,)
                  lengths  true lengths of padded sequences          (B,)
-        Returns: (M, V), (B, L, V) without rows; (B, V) from the last step (head "last") or from
-                 the mean over the steps (heads "mean", "regression")
+        Returns: (M, V), (B, L, V) without rows; (B, V) for heads that answer for the sequence
         Raises:  ValueError for a sequence longer than the model was built for.
         """
         self._check(inputs, rows)
@@ -116,12 +116,15 @@ class Model(nn.Module):
         self, x: Tensor, rows: Tensor | None, lengths: Tensor | None, mask: Tensor | None
     ) -> Tensor:
         """The states that answer: (M, D), (B, L, D) or (B, D)."""
-        if self.context.head == "token":
+        head = self.context.head
+        if head in ("last", "unfold"):
+            ends = -1 if lengths is None else lengths - 1
+            last = x[torch.arange(len(x), device=x.device), ends]
+            if self.unfold is None:
+                return last
+            x = self.unfold(last, x.shape[1])
+        if self.context.at_positions:
             return x if rows is None else x.flatten(0, 1)[rows]
-        if self.context.head == "last":
-            if lengths is None:
-                return x[:, -1]
-            return x[torch.arange(len(x), device=x.device), lengths - 1]
         if mask is None or lengths is None:
             return x.mean(1)
         return (x * mask).sum(1) / lengths[:, None]
@@ -136,8 +139,9 @@ class Model(nn.Module):
                 f"length {inputs.shape[1]} is above {self.context.length}, the longest sequence "
                 "that this model was built for: cut the input, or build for a longer context"
             )
-        if rows is not None and self.context.head != "token":
-            raise ValueError(f"rows with head={self.context.head!r}: only head 'token' has rows")
+        if rows is not None and not self.context.at_positions:
+            head = self.context.head
+            raise ValueError(f"rows with head={head!r}, which answers for the whole sequence")
 
     def kernels(self) -> dict[str, Tensor]:
         """Every convolution kernel by its module's path, detached: (channels, taps)."""
@@ -176,6 +180,24 @@ class Model(nn.Module):
 
     def num_parameters(self) -> int:
         return sum(p.numel() for p in self.parameters())
+
+
+class Unfold(nn.Module):
+    """All positions from one state: W2 gelu(W1 (s + p_t)), p learned.
+
+    Source:  the decoder of MAD's compression task, Poli et al. 2024, arXiv:2403.17844.
+    """
+
+    def __init__(self, width: int, length: int, draws: Draws) -> None:
+        super().__init__()
+        self.positions = nn.Parameter(draws.normal("unfold.positions", length, width, std=1.0))
+        self.inner = draws.linear("unfold.inner", width, 2 * width)
+        self.outer = draws.linear("unfold.outer", 2 * width, width)
+
+    def forward(self, state: Tensor, length: int) -> Tensor:
+        """(B, D) to (B, L, D)."""
+        x = state[:, None] + self.positions[:length]
+        return self.outer(nn.functional.gelu(self.inner(x)))
 
 
 class Block(nn.Module):

@@ -51,13 +51,31 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """All that a model may know of a task."""
+    """All that a model may know of a task.
+
+    head  where it answers, and with what:
+          token       a class at every position that is asked for
+          last, mean  a class for the sequence: from its last state, or from the mean state
+          regression  num_outputs reals for the sequence, from the mean state
+          trace       num_outputs reals at every position that is asked for
+          unfold      a class at every position, all of them from the last state
+    """
 
     num_inputs: int | None = None  # vocabulary of token inputs, or
     input_dim: int | None = None  # features of real inputs
     num_outputs: int  # classes, or regression targets
     length: int  # the longest sequence
     head: Literal["token", "last", "mean", "regression", "trace", "unfold"] = "token"
+
+    @property
+    def is_real(self) -> bool:
+        """Whether targets are real numbers, not classes."""
+        return self.head in ("regression", "trace")
+
+    @property
+    def at_positions(self) -> bool:
+        """Whether positions have targets of their own."""
+        return self.head in ("token", "trace", "unfold")
 
     def __post_init__(self) -> None:
         if (self.num_inputs is None) == (self.input_dim is None):

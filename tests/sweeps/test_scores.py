@@ -121,3 +121,58 @@ def test_lengths_are_given_only_where_a_sequence_is_padded():
     lengths = gather(shorter).lengths
     assert lengths is not None
     assert lengths.tolist() == [4, 3]
+
+
+@pytest.mark.parametrize("size", [60, 7])
+def test_further_metrics_are_loops_written_out(made, size):
+    logits, targets, mask, _ = made
+    spans = np.full((COUNT, LENGTH), -1, np.int32)
+    spans[:, 2:4], spans[:, 4:] = 0, 1
+    held = []
+    for i in range(0, COUNT, size):
+        part = slice(i, i + size)
+        full = np.full(len(targets[part]), LENGTH, np.int64)
+        inputs = np.zeros((len(full), LENGTH), np.int64)
+        batch = Batch(inputs, targets[part], mask[part], full, {}, spans[part])
+        held.append(Held(gather(batch), {}))
+    found = {s.metric: s.value for s in score(Table(torch.from_numpy(logits)), held, "test", "cpu")}
+    guess = logits.argmax(-1)
+    whole, of_examples, of_classes = [], [], {}
+    for b in range(COUNT):
+        hits = [guess[b, t] == targets[b, t] for t in range(LENGTH) if mask[b, t]]
+        if hits:
+            of_examples.append(np.mean(hits))
+        for low, high in ((2, 4), (4, LENGTH)):
+            inside = [t for t in range(low, high) if mask[b, t]]
+            if inside:
+                whole.append(all(guess[b, t] == targets[b, t] for t in inside))
+        for t in range(LENGTH):
+            if mask[b, t]:
+                of_classes.setdefault(targets[b, t], []).append(guess[b, t] == targets[b, t])
+    assert found["span_exact"] == pytest.approx(np.mean(whole))
+    assert found["example_accuracy"] == pytest.approx(np.mean(of_examples))
+    by_class = [np.mean(hits) for hits in of_classes.values()]
+    assert found["macro_accuracy"] == pytest.approx(np.mean(by_class))
+    assert found["bits"] == pytest.approx(found["loss"] / np.log(2))
+
+
+def test_real_targets_at_positions():
+    """K numbers at a position are one answer; positions that are left out do not count."""
+    targets = np.random.default_rng().normal(size=(3, 4, 2)).astype(np.float32)
+    mask = np.ones((3, 4, 2), bool)
+    mask[1, 2:] = False
+    full = np.full(3, 4, np.int64)
+    batch = Batch(np.zeros((3, 4, 1), np.float32), targets, mask, full, {})
+    labelled = gather(batch)
+    assert labelled.rows is not None
+    assert labelled.rows.tolist() == [0, 1, 2, 3, 4, 5, 8, 9, 10, 11]
+    assert labelled.owners.tolist() == [0] * 4 + [1] * 2 + [2] * 4
+    outputs = torch.randn(3, 4, 2)
+    found = score(Table(outputs), [Held(labelled, {})], "test", "cpu")
+    errors = (outputs.numpy() - targets)[mask.all(-1)]
+    values = {s.metric: s.value for s in found}
+    assert values["loss"] == pytest.approx((errors**2).mean(), rel=1e-5)
+    assert values["rmse"] == pytest.approx((errors**2).mean() ** 0.5, rel=1e-5)
+    scale = targets[mask.all(-1)].std()
+    assert values["nrmse"] == pytest.approx((errors**2).mean() ** 0.5 / scale, rel=1e-4)
+    assert "accuracy" not in values

@@ -82,6 +82,30 @@ def test_real_inputs() -> None:
         model(torch.zeros(4, 6))
 
 
+def test_a_trace_answers_as_tokens_do() -> None:
+    rows = torch.tensor([1, L + 2])
+    model = build(None, Context(input_dim=3, num_outputs=2, length=L, head="trace"))
+    x = torch.randn(2, L, 3)
+    assert model(x).shape == (2, L, 2)
+    torch.testing.assert_close(model(x, rows=rows), model(x).flatten(0, 1)[rows])
+
+
+def test_unfolding_reads_the_last_state_only() -> None:
+    model, x = build(ModelSpec(width=8), context("unfold")), tokens(3, L)
+    seen: list[Tensor] = []
+    assert model.unfold is not None
+    model.unfold.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    y = model(x)
+    assert y.shape == (3, L, 5)
+    assert seen[0].shape == (3, 8)
+    assert not torch.allclose(y[:, 0], y[:, 1]), "positions are told apart"
+    lengths = torch.tensor([L, 1, 6])
+    padded = torch.where(torch.arange(L) < lengths[:, None], x, tokens(3, L, seed=1))
+    torch.testing.assert_close(model(padded, lengths=lengths), model(x, lengths=lengths))
+    rows = torch.tensor([0, L - 1, L])
+    torch.testing.assert_close(model(x, rows=rows), y.flatten(0, 1)[rows])
+
+
 @pytest.mark.parametrize("name", names())
 def test_a_shorter_sequence_is_the_beginning_of_a_longer(name: str) -> None:
     model, x = build(preset(name)).double(), tokens(2, L)
@@ -101,8 +125,8 @@ def test_what_is_no_batch_is_refused(shape: tuple[int, ...]) -> None:
         build()(torch.zeros(shape, dtype=torch.int64))
 
 
-def test_rows_belong_to_the_token_head() -> None:
-    with pytest.raises(ValueError, match="only head 'token' has rows"):
+def test_rows_belong_to_positions() -> None:
+    with pytest.raises(ValueError, match="head='last', which answers for the whole sequence"):
         build(None, context("last"))(tokens(1, 4), rows=torch.tensor([0]))
 
 
