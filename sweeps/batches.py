@@ -6,14 +6,16 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sweeps.experiment import STREAM, Experiment
+from sweeps.experiment import Experiment
+from tasks import rng
 from tasks.batch import Batch
-from tasks.task import Task
+from tasks.task import STREAM, Task
 
 AHEAD = 8  # batches
 
@@ -45,6 +47,7 @@ class Labelled:
 
 def gather(batch: Batch) -> Labelled:
     """The labels that are scored, and where they are."""
+    batch = _cut(batch)
     targets, mask = batch.targets, batch.mask
     is_real = targets.dtype.kind == "f"
     if is_real:  # K numbers are one answer
@@ -63,6 +66,23 @@ def gather(batch: Batch) -> Labelled:
     )
 
 
+def _cut(batch: Batch) -> Batch:
+    """Without the positions that are padding in every example."""
+    longest = int(batch.lengths.max(initial=1))
+    length = batch.inputs.shape[1]
+    if longest == length:
+        return batch
+    at_positions = batch.targets.shape[1:2] == (length,)  # and not one answer a sequence
+    return Batch(
+        inputs=np.ascontiguousarray(batch.inputs[:, :longest]),
+        targets=batch.targets[:, :longest] if at_positions else batch.targets,
+        mask=batch.mask[:, :longest] if at_positions else batch.mask,
+        lengths=batch.lengths,
+        factors=batch.factors,
+        spans=None if batch.spans is None else batch.spans[:, :longest],
+    )
+
+
 def _numbered(spans: np.ndarray, places: np.ndarray) -> np.ndarray:
     """The answers of a batch by number, -1 for what is none: (B, L) to (M,)."""
     most = int(spans.max(initial=0)) + 1
@@ -71,10 +91,26 @@ def _numbered(spans: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def training_indices(experiment: Experiment, step: int) -> np.ndarray:
-    """The stream indices of one step: every seed its own stream, no index twice."""
-    size = experiment.train.batch_size
-    first = experiment.seed * STREAM + step * size
-    return np.arange(first, first + size, dtype=np.int64)
+    """The examples of one step: a stream of each seed's own, or epochs of a fixed set.
+
+    Every epoch shows the same `num_train` examples in an order of its own, drawn from the seed.
+    """
+    train, seed = experiment.train, experiment.seed
+    places = np.arange(step * train.batch_size, (step + 1) * train.batch_size, dtype=np.int64)
+    if train.num_train is None:
+        return places + seed * STREAM
+    epochs, within = places // train.num_train, places % train.num_train
+    found = np.empty_like(places)
+    for epoch in np.unique(epochs).tolist():
+        here = epochs == epoch
+        found[here] = _order(train.num_train, seed, epoch)[within[here]]
+    return found
+
+
+@lru_cache(maxsize=4)
+def _order(num: int, seed: int, epoch: int) -> np.ndarray:
+    key = np.array([rng.stream_key(["epoch", seed, epoch])], rng.U)
+    return rng.permutation(key, 1, num)[0]
 
 
 def training_batches(experiment: Experiment, start: int) -> Iterator[Labelled]:

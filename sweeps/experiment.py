@@ -8,21 +8,24 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
 
-from tasks.task import Task
+from tasks.task import STREAM, Task
 from zoo.model import ModelSpec
 from zoo.spec import Range, Spec
 
 SCHEMA = 1
-STREAM = 2**40  # examples that a seed may train on: streams of different seeds are apart
 
 
 class TrainSpec(Spec):
-    """How a model is trained: AdamW, linear warm-up, cosine to zero, every step on fresh data."""
+    """How a model is trained: AdamW, linear warm-up, cosine to zero.
+
+    num_train: examples of a fixed set, seen epoch by epoch; None: every step is on fresh data.
+    """
 
     lr: Annotated[float, Range(1e-4, 1e-1, log=True), Field(gt=0)] = 3e-3
     weight_decay: Annotated[float, Range(1e-4, 1.0, log=True), Field(ge=0)] = 0.01
     batch_size: Annotated[int, Field(ge=1, le=2**20)] = 32
     steps: Annotated[int, Field(ge=1, le=2**30)] = 300
+    num_train: Annotated[int, Field(ge=1, le=2**24)] | None = None
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.1  # fraction of the steps
     clip: Annotated[float, Field(gt=0)] | None = None  # norm of the whole gradient
     eval_every: Annotated[int, Field(ge=1)] = 50  # steps

@@ -50,8 +50,12 @@ class Answers:
 
 
 @torch.no_grad()
-def score(model: Model, batches: Sequence[Held], split: str, device: str) -> list[Score]:
+def score(
+    model: Model, batches: Sequence[Held], split: str, device: str, part: str = "all"
+) -> list[Score]:
     """Loss and accuracies in eval mode; of the test split also by factor.
+
+    part        the name of these batches as a slice: others than "all" are not sliced further
 
     loss        nats a label, or the mean squared error of real targets
     accuracy    share of labels               exact       share of examples, all labels right
@@ -66,14 +70,15 @@ def score(model: Model, batches: Sequence[Held], split: str, device: str) -> lis
     model.train(was_training)
     if not len(answers.losses):
         return []
-    found = [Score(split, "all", *one) for one in _main(answers)]
+    found = [Score(split, part, *one) for one in _main(answers)]
     if split == "test":
-        found += [Score(split, "all", *one) for one in _further(answers)]
+        found += [Score(split, part, *one) for one in _further(answers)]
+    if split == "test" and part == "all":
         for name, values in _concatenated(batches).items():
             for label, chosen in _slices(name, values):
-                part = answers.of(chosen[answers.owners])
-                if len(part.losses):
-                    found += [Score(split, label, *one) for one in _main(part)]
+                some = answers.of(chosen[answers.owners])
+                if len(some.losses):
+                    found += [Score(split, label, *one) for one in _main(some)]
     return found
 
 

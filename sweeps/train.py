@@ -232,6 +232,9 @@ def _result(state: State, experiment: Experiment, device: str, splits: tuple[str
     for split in splits if not state.diverged else ():
         batches = held_out(task, split, train.num_eval, train.batch_size)
         scores += score(model, batches, split, device)
+        for name, other in task.test_slices().items() if split == "test" else ():
+            batches = held_out(other, split, train.num_eval, train.batch_size)
+            scores += score(model, batches, split, device, part=name)
     if state.diverged or not all(math.isfinite(s.value or 0.0) for s in scores):
         # It counts with what guessing scores: dropping the run would flatter the arm.
         state.diverged = True

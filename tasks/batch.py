@@ -79,13 +79,12 @@ class Batch:
         spans = None if self.spans is None else empty(self.spans)
         return type(self)(arrays[0], arrays[1], arrays[2], arrays[3], columns, spans)
 
-    def put(self, start: int, part: Self) -> None:
-        """Copy the part's examples to the places from `start` on."""
-        here = slice(start, start + len(part))
+    def put(self, here: slice | NDArray[np.intp], part: Self) -> None:
+        """Copy the part's examples to these places."""
         for name in ARRAYS:
             getattr(self, name)[here] = getattr(part, name)
-        for name, column in part.factors.items():
-            self.factors[name][here] = column
+        for name, column in self.factors.items():
+            column[here] = part.factors[name]
         if self.spans is not None and part.spans is not None:
             self.spans[here] = part.spans
 

@@ -28,6 +28,7 @@ BUCKETS = 16  # of content; a split owns some, so that no content is in two spli
 OWNED = {"train": (0, 12), "validation": (12, 14), "test": (14, 16)}
 MANY_ENOUGH = 2**48  # from here on contents do not meet by chance, and splits are streams
 MAX_ATTEMPTS = 4096
+STREAM = 2**40  # examples of a training run: streams of different seeds are apart
 CHUNK = 2**16  # positions made at a time, so that the arrays stay in the cache
 
 Content = dict[str, NDArray[np.int64]]
@@ -70,6 +71,10 @@ class Task(Spec):
         It is that of the law which the splits partition, at the positions scored in `test`. Of
         tasks with real targets: the mean squared error of the best constant.
         """
+
+    def test_slices(self) -> dict[str, Task]:
+        """Tasks that a model of this one is tested on besides, by the slice's name: longer ones."""
+        return {}
 
     def chance_of(self, metric: str) -> float:
         """What that predictor scores: whole answers of several tokens it never gets right.
@@ -163,24 +168,24 @@ class Task(Spec):
         Raises:  ValueError for other indices or splits; DataSpaceExhausted where the split
                  owns no example, or hardly any.
         """
-        keys = example_keys(_stream(self, split), _checked(indices))
+        keys = example_keys(_stream(self, split), checked(indices))
         rows = max(1, CHUNK // self.context.length)
-        first = self.render(*self._owned(keys[:rows], split), split)
+        first = self.render(*self.owned(keys[:rows], split), split)
         if len(keys) <= rows:
             return first
         whole = first.room(len(keys))
-        whole.put(0, first)
+        whole.put(slice(len(first)), first)
         for start in range(rows, len(keys), rows):  # copied while it is still in the cache
-            part = self.render(*self._owned(keys[start : start + rows], split), split)
-            whole.put(start, part)
+            part = self.render(*self.owned(keys[start : start + rows], split), split)
+            whole.put(slice(start, start + len(part)), part)
         return whole
 
     def content_key(self, indices: Sequence[int] | NDArray[Any], split: str = "train") -> Words:
         """A 64-bit hash of each example's content; equal contents, equal keys.        (B,)"""
-        keys = example_keys(_stream(self, split), _checked(indices))
-        return _content_hash(self._owned(keys, split)[0])
+        keys = example_keys(_stream(self, split), checked(indices))
+        return _content_hash(self.owned(keys, split)[0])
 
-    def _owned(self, keys: Words, split: str) -> tuple[Content, Words]:
+    def owned(self, keys: Words, split: str) -> tuple[Content, Words]:
         """Contents that the split owns, and their keys: a foreign one is drawn again."""
         content = self.draw(keys, split)
         if not self.partitioned:
@@ -213,7 +218,8 @@ def _stream(task: Task, split: str) -> int:
     return stream_key([task.kind, task.generator_version, chosen, task.seed, split])
 
 
-def _checked(indices: Sequence[int] | NDArray[Any]) -> Words:
+def checked(indices: Sequence[int] | NDArray[Any]) -> Words:
+    """Numbers of examples as words, (B,); ValueError for what is none."""
     array = np.asarray(indices)
     if array.shape == (0,):
         return np.empty(0, U)

@@ -1,0 +1,112 @@
+"""Mixtures, length suites and curricula: which example comes from which task, at which length."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import tasks
+from tasks.copying import Copying
+from tasks.curriculum import Curriculum
+from tasks.induction import Induction
+from tasks.length_suite import LengthSuite, at_length
+from tasks.mixture import Mixture
+from tasks.mqar import Mqar
+from tasks.task import SPLITS, STREAM
+
+SMALL = Mqar(vocab_size=8, length=8, num_pairs=2, random_fill=False)
+LARGE = Mqar(vocab_size=32, length=24, num_pairs=3)
+
+
+def test_every_part_has_its_share() -> None:
+    task = Mixture(parts=(SMALL, LARGE, Copying(length=9, num_tokens=3)), weights=(1, 5, 2))
+    which = task.generate(range(8000)).factors["part"]
+    counts = np.bincount(which, minlength=3)
+    assert stats.chisquare(counts, [1000, 5000, 2000]).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_an_example_of_a_mixture_is_one_of_its_part(split: str) -> None:
+    """The part's oracle answers it, and the split is that which the part would put it in."""
+    task = Mixture(parts=(SMALL, LARGE), seed=3)
+    batch = task.generate(range(400), split)
+    for number, part in enumerate((SMALL, LARGE)):
+        rows = batch.factors["part"] == number
+        length = part.context.length
+        assert (batch.lengths[rows] == length).all()
+        own = batch.inputs[rows, :length]
+        targets = batch.targets[rows]
+        assert not (targets[:, length:] != -100).any()
+        assert (part.oracle(own) == targets[:, :length])[targets[:, :length] != -100].all()
+    own = SMALL.model_copy(update={"seed": 3})
+    mine = {r.tobytes() for r in batch.inputs[batch.factors["part"] == 0][:, :8]}
+    for other in SPLITS:
+        theirs = {r.tobytes() for r in own.generate(range(3000), other).inputs}
+        assert bool(mine & theirs) == (other == split)
+
+
+def test_a_mixture_is_tested_on_its_tests_apart() -> None:
+    task = tasks.preset("based-mqar")
+    assert list(task.test_slices())[-1] == "length=1024 num_pairs=256"
+    assert task.context.length == 1024
+    assert task.seed == 0
+    other = tasks.make_task("based-mqar", seed=5)
+    assert all(slice_.seed == 5 for slice_ in other.test_slices().values())
+
+
+REFUSED: list[tuple[type, dict[str, Any], str]] = [
+    (Mixture, {"parts": ()}, "parts is empty: needs one task or more"),
+    (Mixture, {"parts": (SMALL,), "weights": (1, 2)}, "weights has 2 numbers for 1 parts"),
+    (LengthSuite, {"inner": SMALL, "lengths": ()}, "lengths is empty"),
+    (LengthSuite, {"inner": SMALL, "lengths": (16, 16)}, r"lengths=\(16, 16\) names one twice"),
+    (LengthSuite, {"inner": SMALL, "lengths": (6,)}, "mqar at length=6: length=6 is too short"),
+    (Curriculum, {"inner": LARGE, "lengths": (20, 16)}, r"lengths=\(20, 16\) must rise"),
+    (Curriculum, {"inner": LARGE, "lengths": (16, 24)}, "ends with 24: needs < 24"),
+]
+
+
+@pytest.mark.parametrize(("cls", "fields", "said"), REFUSED)
+def test_what_cannot_be_is_refused(cls: type, fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        cls(**fields)
+
+
+def test_a_suite_trains_short_and_is_built_long() -> None:
+    suite = LengthSuite(inner=Induction(length=16), lengths=(32, 64), seed=2)
+    batch = suite.generate(range(50))
+    assert batch.inputs.shape == (50, 64)
+    assert (batch.lengths == 16).all()
+    assert not batch.mask[:, 16:].any()
+    answers = Induction(length=16).oracle(batch.inputs[:, :16])
+    assert np.array_equal(answers, batch.targets[:, :16])
+    assert [task.context.length for task in suite.test_slices().values()] == [32, 64]
+    assert list(suite.test_slices()) == ["length=32", "length=64"]
+
+
+def test_a_task_at_one_length_has_no_shorter_ones() -> None:
+    task = at_length(tasks.make_task("reverse-string", length=10), 30)
+    assert (task.generate(range(50)).factors["length"] == 30).all()
+    with pytest.raises(ValueError, match="mixture has no field `length`"):
+        at_length(Mixture(), 8)
+
+
+def test_a_curriculum_grows_with_the_examples_of_each_seed() -> None:
+    task = Curriculum(inner=LARGE, lengths=(12, 16), examples_per_stage=100)
+    for seed in (0, 7):
+        numbers = np.array([0, 99, 100, 199, 200, 10**6]) + seed * STREAM
+        assert task.generate(numbers).lengths.tolist() == [12, 12, 16, 16, 24, 24]
+    for split in ("validation", "test"):
+        assert (task.generate(range(300), split).lengths == 24).all()
+    stage = at_length(LARGE, 12)
+    assert np.array_equal(task.generate([5, 3]).inputs[:, :12], stage.generate([5, 3]).inputs)
+
+
+def test_a_curriculum_mixes_stages_in_a_batch() -> None:
+    task = Curriculum(inner=LARGE, lengths=(12,), examples_per_stage=3)
+    whole = task.generate(range(6))
+    assert whole.lengths.tolist() == [12] * 3 + [24] * 3
+    assert np.array_equal(task.generate([4, 1]).targets, whole.targets[[4, 1]])
+    assert len(set(task.content_key(range(6)).tolist())) == 6
