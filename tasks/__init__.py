@@ -86,8 +86,9 @@ def make_task(kind: str, /, seed: int = 0, **fields: Any) -> Task:
         cls = kinds()[kind]
     else:
         known = [*names(), *presets.names()]
-        near = get_close_matches(kind, known, n=3) or names()
-        raise ValueError(f"{kind!r} is not a task; nearest: {', '.join(near)}")
+        near = get_close_matches(kind, known, n=3)
+        hint = f"nearest: {', '.join(near)}" if near else "`python -m tasks list` prints them"
+        raise ValueError(f"{kind!r} is not a task; {hint}")
     for name in fields:
         if name not in cls.model_fields:
             near = get_close_matches(name, cls.model_fields, n=3) or cls.model_fields

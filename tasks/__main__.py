@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,17 +17,18 @@ if TYPE_CHECKING:
 HELP = """usage: python -m tasks COMMAND
 
   list                       every task and every published setting
-  show NAME [field=value]    fields, limits, vocabulary, chance, and an example
+  show NAME [field=value]    fields, limits, vocabulary, chance, and a few examples
                              (NAME is a task or a published setting)
+       [out=FILE.png]        draws them, too: pictures, signals, tokens as a strip
 
 examples:
   python -m tasks show mqar
   python -m tasks show mqar length=32 num_pairs=2 random_fill=no
   python -m tasks show mamba-induction seed=1
+  python -m tasks show pathfinder out=pathfinder.png
 """
 COMMANDS = ("list", "show")
-WIDTH = 96
-SHOWN = 192  # positions of an example to print, half from either end
+EXAMPLES = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +60,8 @@ def _run(args: list[str]) -> Iterator[str]:
         return _list()
     if not rest:
         raise ValueError("show needs the name of a task; `python -m tasks list` prints them")
-    return _show(rest[0], _settings(rest[1:]))
+    settings = _settings(rest[1:])
+    return _show(rest[0], settings, _picture_file(settings.pop("out", None)))
 
 
 def _settings(words: list[str]) -> dict[str, Any]:
@@ -76,24 +79,36 @@ def _settings(words: list[str]) -> dict[str, Any]:
 def _list() -> Iterator[str]:
     from tasks import kinds, presets
 
-    yield f"{'task':<20}{'ids':>7}{'length':>8}{'chance':>10}  what it asks"
+    wide = max(map(len, kinds())) + 2
+    yield f"{'task':<{wide}}{'inputs':>9}{'length':>8}{'chance':>10}  what it asks"
     for kind, cls in kinds().items():
         task = cls()
         context = task.context
-        size = context.num_inputs or context.input_dim
-        yield f"{kind:<20}{size:>7}{context.length:>8}{task.chance:>10.4g}  {_about(task)}"
+        size = f"{context.num_inputs} ids" if context.num_inputs else f"{context.input_dim} reals"
+        yield f"{kind:<{wide}}{size:>9}{context.length:>8}{task.chance:>10.4g}  {_about(task)}"
     yield ""
-    yield f"{'published setting':<28}{'task':<20}source"
+    long = max(map(len, presets.names())) + 2
+    yield f"{'published setting':<{long}}{'task':<{wide}}source"
     for name in presets.names():
         preset = presets.find(name)
-        yield f"{name:<28}{preset.value.kind:<20}{preset.paper}, {preset.section}"
+        yield f"{name:<{long}}{preset.value.kind:<{wide}}{preset.paper}, {preset.section}"
 
 
 def _about(task: Task) -> str:
     return (type(task).__doc__ or "").strip().splitlines()[0]
 
 
-def _show(name: str, settings: dict[str, Any]) -> Iterator[str]:
+def _picture_file(word: str | None) -> Path | None:
+    if word is None:
+        return None
+    if not word.endswith(".png"):
+        raise ValueError(f"out={word}: a picture file, such as {word.partition('.')[0]}.png")
+    if not Path(word).parent.is_dir():
+        raise ValueError(f"out={word}: there is no folder {Path(word).parent}; make it first")
+    return Path(word)
+
+
+def _show(name: str, settings: dict[str, Any], out: Path | None) -> Iterator[str]:
     from tasks import make_task, presets
 
     task = make_task(name, **settings)
@@ -106,16 +121,36 @@ def _show(name: str, settings: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield from _fields(task)
     yield ""
-    ids = (f"{use} {_span(span)}" for use, span in task.vocabulary.items())
-    yield f"vocabulary  {', '.join(ids)}"
-    size = context.num_inputs or context.input_dim
-    yield f"context     {size} ids, {context.length} positions, head {context.head}"
-    floor = "" if task.floor is None else f"; shortcut floor {task.floor:.4g}"
-    yield f"chance      {task.chance:.4g}{floor}"
+    yield f"vocabulary  {_vocabulary(task)}"
+    inputs = f"{context.num_inputs} ids" if context.num_inputs else f"{context.input_dim} features"
+    yield f"context     {inputs}, {context.length} positions, head {context.head}"
+    yield f"chance      {task.chance:.4g}{'' if context.is_real else ' (accuracy)'}"
+    for what, value in task.floors.items():
+        yield f"floor       {value:.4g}: {what}"
+    if task.ceiling < 1:
+        yield f"ceiling     {task.ceiling:.4g}: the targets are drawn at random"
+    yield f"metric      {task.metric}"
+    yield from (f"tested at   {name}" for name in task.test_slices())
     yield f"splits      {_splits(task)}"
     yield f"factors     {'; '.join(f'{k}: {v}' for k, v in task.factors.items())}"
-    yield ""
-    yield from _example(task)
+    yield from _examples(task)
+    if out is not None:
+        _draw(task, out)
+        yield ""
+        yield f"drawn: {out}"
+
+
+def _vocabulary(task: Task) -> str:
+    """`key 1-31 (k0, k1, ...)`: the ids, and how examples write them."""
+    from tasks.show import spelled
+
+    if not task.vocabulary:
+        return "none: real inputs"
+    parts = []
+    for use, span in task.vocabulary.items():
+        first = spelled(task, [span.start])[0]
+        parts.append(f"{use} {_span(span)} ({first}{', ...' if len(span) > 1 else ''})")
+    return ", ".join(parts)
 
 
 def _span(ids: range) -> str:
@@ -162,28 +197,28 @@ def _short(limit: float) -> str:
     return str(limit)
 
 
-def _example(task: Task) -> Iterator[str]:
-    batch = task.generate([0])
-    num = batch.inputs.shape[1]
-    shown = (
-        list(range(num)) if num <= SHOWN else [*range(SHOWN // 2), *range(num - SHOWN // 2, num)]
-    )
-    targets = [
-        str(y) if scored else "."
-        for y, scored in zip(batch.targets[0].tolist(), batch.mask[0].tolist(), strict=True)
-    ]
-    inputs = [str(x) for x in batch.inputs[0].tolist()]
-    wide = max(len(str(num)), *(max(len(inputs[t]), len(targets[t])) for t in shown)) + 1
-    per_line = (WIDTH - 10) // wide
-    skipped = "" if num <= SHOWN else f" (first and last {SHOWN // 2} of {num} positions)"
-    factors = ", ".join(f"{name}={column[0]}" for name, column in batch.factors.items())
-    yield f"example 0 of train{skipped}: {factors}"
-    for start in range(0, len(shown), per_line):
-        line = shown[start : start + per_line]
+def _examples(task: Task) -> Iterator[str]:
+    from tasks.show import example_lines
+
+    batch = task.generate(range(EXAMPLES))
+    for row in range(EXAMPLES):
         yield ""
-        yield "position  " + "".join(str(t).rjust(wide) for t in line)
-        yield "input     " + "".join(inputs[t].rjust(wide) for t in line)
-        yield "target    " + "".join(targets[t].rjust(wide) for t in line)
+        yield from example_lines(task, batch, row)
+
+
+def _draw(task: Task, path: Path) -> None:
+    from reports.figure import new_figure, render, style
+    from tasks.show import draw
+
+    batch = task.generate(range(EXAMPLES))
+    with style():
+        wide = task.picture is None
+        figure = new_figure(1.2 * EXAMPLES if wide else 1.4)
+        shape = (EXAMPLES, 1) if wide else (1, EXAMPLES)
+        for row, axes in enumerate(figure.subplots(*shape, squeeze=False).flat):
+            axes.grid(visible=False)
+            draw(task, batch, row, axes)
+        path.write_bytes(render(figure, "png"))
 
 
 if __name__ == "__main__":

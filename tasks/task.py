@@ -101,6 +101,15 @@ class Task(Spec):
         return 1.0
 
     @property
+    def picture(self) -> tuple[int, int] | None:
+        """Height and width of inputs that are a picture, read row by row."""
+        return None
+
+    def spell(self, token: int) -> str | None:
+        """How an id is written, if not by its range's name: "[MAX", "7"."""
+        return None
+
+    @property
     def answers_follow(self) -> bool:
         """Whether an answer may stand in the inputs after the place where it is due.
 

@@ -34,6 +34,7 @@ def test_show_anything(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     task = tasks.make_task(name)
     for field in type(task).model_fields:
         assert f"\n{field} " in text
+    assert len(text.splitlines()) < 250
     for line in ("vocabulary  ", "context     ", "chance      ", "splits      ", "factors     "):
         assert f"\n{line}" in text
     assert max(map(len, text.split("\n\n", 3)[3].splitlines())) <= 96
@@ -45,18 +46,32 @@ def test_show_prints_an_example_aligned(capsys: pytest.CaptureFixture[str]) -> N
     positions, inputs, targets = lines[-3:]
     batch = tasks.make_task(
         "mqar", seed=3, length=16, num_pairs=2, vocab_size=12, random_fill=False
-    ).generate([0])
-    assert inputs.split()[1:] == [str(x) for x in batch.inputs[0]]
-    assert targets.split()[1:] == [str(y) if y >= 0 else "." for y in batch.targets[0]]
+    ).generate([2])
+    names = {0: "_", **{1 + i: f"k{i}" for i in range(5)}, **{6 + i: f"v{i}" for i in range(6)}}
+    row = batch.inputs[0].tolist()
+    assert inputs.split()[1:] == [names[x] for x in row]
+    answers = [names[y] if y >= 0 else "." for y in batch.targets[0].tolist()]
+    assert targets.split()[1:] == answers
     assert positions.split()[1:] == [str(t) for t in range(16)]
     assert len(positions) == len(inputs) == len(targets)
-    assert "key 1-5, value 6-11" in "\n".join(lines)
+    assert "filler 0 (_), key 1-5 (k0, ...), value 6-11 (v0, ...)" in "\n".join(lines)
+    assert sum(line.startswith("example ") for line in lines) == 3
+
+
+def test_examples_are_drawn(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for name in ("mqar", "adding", "delay"):
+        file = tmp_path / f"{name}.png"
+        assert f"drawn: {file}" in run(capsys, "show", name, f"out={file}")
+        first = file.read_bytes()
+        assert first.startswith(b"\x89PNG")
+        run(capsys, "show", name, f"out={file}")
+        assert file.read_bytes() == first
 
 
 def test_long_examples_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
     text = run(capsys, "show", "mamba-selective-copying")
-    assert "(first and last 96 of 4112 positions)" in text
-    assert len(text.splitlines()) < 100
+    assert "(first and last 48 of 4112 positions)" in text
+    assert len(text.splitlines()) < 120
 
 
 BAD = [
@@ -72,6 +87,8 @@ BAD = [
     (["show", "mqar", "length=64", "length=32"], "length is given twice: 64 and 32"),
     (["show", "mqar", "random_fill=maybe"], "random_fill"),
     (["show", "copying", "vocab_size=4", "num_tokens=1", "length=2"], "make the task larger"),
+    (["show", "mqar", "out=x.jpg"], "out=x.jpg: a picture file, such as x.png"),
+    (["show", "mqar", "out=no/x.png"], "there is no folder no; make it first"),
     (["list", "mqar"], "list takes no words, got 'mqar'; perhaps: show mqar"),
 ]
 
@@ -163,16 +180,9 @@ def test_published_sizes() -> None:
 
 def test_a_preset_takes_settings() -> None:
     task = tasks.make_task("zoology-mqar-64", seed=5, num_pairs=8)
-    assert task.to_dict() == {
-        "kind": "mqar",
-        "seed": 5,
-        "variant": "zoology",
-        "vocab_size": 8192,
-        "length": 64,
-        "num_pairs": 8,
-        "power_a": 0.01,
-        "random_fill": False,
-    }
+    own = tasks.preset("zoology-mqar-64").to_dict()
+    assert task.to_dict() == own | {"seed": 5, "num_pairs": 8}
+    assert (own["variant"], own["random_fill"]) == ("zoology", False)
     assert tasks.preset("zoology-mqar-64").to_dict()["num_pairs"] == 4
 
 
@@ -185,8 +195,8 @@ def test_names_outside_are_refused() -> None:
         ValueError, match=r"'zoology-mqar' is not a task preset; nearest: zoology-mqar-64"
     ):
         tasks.preset("zoology-mqar")
-    with pytest.raises(ValueError, match="'' is not a task; nearest: assoc-recall, copying"):
-        tasks.make_task("")
+    with pytest.raises(ValueError, match="'zzz' is not a task; `python -m tasks list` prints them"):
+        tasks.make_task("zzz")
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = tasks.nothing  # pyright: ignore[reportAttributeAccessIssue]
 
