@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -66,6 +67,8 @@ GPUS = (
 
 def main() -> None:
     """Print the tables."""
+    if sys.argv[1:]:
+        sys.exit(f"{sys.argv[1]}: this takes no words")
     for gpu in GPUS:
         print(f"{gpu.name}, PREDICTED, ps per element of the forward convolution ({gpu.source})")
         print_predictions(gpu)

@@ -15,6 +15,7 @@ from torch import Tensor
 from sweeps.experiment import Experiment
 from tasks import rng
 from tasks.batch import Batch
+from tasks.cache import source_of
 from tasks.task import STREAM, Task
 
 AHEAD = 8  # batches
@@ -115,10 +116,10 @@ def _order(num: int, seed: int, epoch: int) -> np.ndarray:
 
 def training_batches(experiment: Experiment, start: int) -> Iterator[Labelled]:
     """The batches of steps `start`, ... in order, made ahead in a thread."""
-    steps = range(start, experiment.train.steps)
+    steps, source = range(start, experiment.train.steps), source_of(experiment.task)
 
     def make(step: int) -> Labelled:
-        return gather(experiment.task.generate(training_indices(experiment, step), "train"))
+        return gather(source.generate(training_indices(experiment, step), "train"))
 
     return _ahead(make, steps)
 
@@ -168,9 +169,9 @@ class Held:
 
 def held_out(task: Task, split: str, num: int, batch_size: int) -> list[Held]:
     """The first `num` examples of a split: the same for every seed and arm."""
-    found = []
+    found, source = [], source_of(task)
     for first in range(0, num, batch_size):
         indices = np.arange(first, min(num, first + batch_size), dtype=np.int64)
-        batch = task.generate(indices, split)
+        batch = source.generate(indices, split)
         found.append(Held(gather(batch), batch.factors))
     return found

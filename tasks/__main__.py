@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 HELP = """usage: python -m tasks COMMAND
 
   list                       every task and every published setting
+  make NAME out=FOLDER       examples on disk, for runs with SEQZOO_TASKS=FOLDER
+       [split=train] [num=10000] [field=value]
   show NAME [field=value]    fields, limits, vocabulary, chance, and a few examples
                              (NAME is a task or a published setting)
        [out=FILE.png]        draws them, too: pictures, signals, tokens as a strip
@@ -27,7 +29,7 @@ examples:
   python -m tasks show mamba-induction seed=1
   python -m tasks show pathfinder out=pathfinder.png
 """
-COMMANDS = ("list", "show")
+COMMANDS = ("list", "make", "show")
 EXAMPLES = 3
 
 
@@ -59,8 +61,10 @@ def _run(args: list[str]) -> Iterator[str]:
             raise ValueError(f"list takes no words, got {rest[0]!r}; perhaps: show {rest[0]}")
         return _list()
     if not rest:
-        raise ValueError("show needs the name of a task; `python -m tasks list` prints them")
+        raise ValueError(f"{command} needs the name of a task; `python -m tasks list` prints them")
     settings = _settings(rest[1:])
+    if command == "make":
+        return _make(rest[0], settings)
     return _show(rest[0], settings, _picture_file(settings.pop("out", None)))
 
 
@@ -96,6 +100,30 @@ def _list() -> Iterator[str]:
 
 def _about(task: Task) -> str:
     return (type(task).__doc__ or "").strip().splitlines()[0]
+
+
+def _make(name: str, settings: dict[str, Any]) -> Iterator[str]:
+    from tasks import make_task
+    from tasks.cache import write
+    from tasks.task import SPLITS
+
+    if "out" not in settings:
+        raise ValueError("make needs a folder: out=FOLDER")
+    folder, split = Path(settings.pop("out")), settings.pop("split", "train")
+    number = settings.pop("num", "10000")
+    if split not in SPLITS:
+        raise ValueError(f"split={split}: choose from {', '.join(SPLITS)}")
+    if not number.isdecimal() or not 1 <= int(number) <= 2**32:
+        raise ValueError(f"num={number}: a whole number from 1 to 2^32")
+    task = make_task(name, **settings)
+    shown = sys.stderr.isatty()
+    for done in write(task, split, int(number), folder):
+        if shown:
+            print(f"\r{done:,} of {int(number):,} examples", end="", file=sys.stderr, flush=True)
+    if shown:
+        print(file=sys.stderr)
+    yield f"{int(number):,} {split} examples of {task.kind} in {folder}"
+    yield f"runs read them with SEQZOO_TASKS={folder}"
 
 
 def _picture_file(word: str | None) -> Path | None:

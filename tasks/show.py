@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WIDTH = 96
 SHOWN = 96  # positions of an example to print, half from either end; of reals a quarter
+FEATURES = 4  # of real inputs or targets, to print
 NOTHING = {"filler", "blank", "pad", "padding", "empty", "no-op"}  # ids that say nothing: `_`
 
 
@@ -88,9 +89,9 @@ def _answer(task: Task, target: Any) -> str:
 
 
 def _reals(name: str, values: Any, mask: Any = None) -> dict[str, list[str]]:
-    """A row for each feature."""
-    columns = values.reshape(len(values), -1).T
-    names = [name] if len(columns) == 1 else [f"{name} {i}" for i in range(len(columns))]
+    """A row for each feature, the first few if there are many."""
+    columns = values.reshape(len(values), -1).T[:FEATURES]
+    names = [name] if values.ndim == 1 else [f"{name} {i}" for i in range(len(columns))]
     scored = [True] * len(values) if mask is None else mask.tolist()
     return {
         n: [f"{x:.2f}" if m else "." for x, m in zip(column, scored, strict=True)]

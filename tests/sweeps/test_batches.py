@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from sweeps.batches import gather, training_indices
+from sweeps.batches import gather, training_batches, training_indices
 from sweeps.experiment import Experiment, TrainSpec
 from sweeps.train import run_experiment
 from tasks.batch import Batch
@@ -41,6 +41,21 @@ def test_epochs_of_a_fixed_set() -> None:
         orders.append(seen)
         assert np.array_equal(training_indices(one, 31), seen[31 * 8 : 32 * 8]), "by step alone"
     assert not np.array_equal(*orders)
+
+
+def test_runs_read_the_cache(tmp_path, monkeypatch) -> None:
+    from tasks import cache
+
+    list(cache.write(TASK, "train", 400, tmp_path))
+    read = []
+    plain = cache.Cached.generate
+    monkeypatch.setattr(cache.Cached, "generate", lambda *words: read.append(1) or plain(*words))
+    made = [batch.inputs for batch in training_batches(experiment(), 0)]
+    assert not read
+    monkeypatch.setenv("SEQZOO_TASKS", str(tmp_path))
+    again = [batch.inputs for batch in training_batches(experiment(), 0)]
+    assert len(read) == 50
+    assert all(torch.equal(a, b) for a, b in zip(made, again, strict=True))
 
 
 def test_common_padding_is_cut_off() -> None:
