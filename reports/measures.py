@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -45,8 +46,8 @@ def area_over_log_size(sizes: Sequence[float], accuracies: Sequence[float]) -> f
     if len(sizes) == 1:
         return float(accuracies[0])
     logs = [math.log2(size) for size in sizes]
-    steps = zip(logs, logs[1:], accuracies, accuracies[1:], strict=False)
-    area = sum((b - a) * (x + y) / 2 for a, b, x, y in steps)
+    steps = zip(pairwise(logs), pairwise(accuracies), strict=True)
+    area = sum((b - a) * (x + y) / 2 for (a, b), (x, y) in steps)
     return area / (logs[-1] - logs[0])
 
 
@@ -114,5 +115,5 @@ def state_efficiency(bits: float, state_bytes: float) -> float:
 def _check_rising(sizes: Sequence[float], accuracies: Sequence[float]) -> None:
     if len(sizes) != len(accuracies) or not sizes:
         raise ValueError(f"{len(sizes)} sizes and {len(accuracies)} accuracies: needs one each")
-    if any(a >= b for a, b in zip(sizes, sizes[1:], strict=False)):
+    if any(a >= b for a, b in pairwise(sizes)):
         raise ValueError(f"sizes must rise, got {list(sizes)}")

@@ -25,6 +25,7 @@ from sweeps.words import (
     resolve,
     set_at,
 )
+from tasks.files import FileTask
 from tasks.task import Task
 from zoo.mixers import Mixer
 from zoo.model import Model, ModelSpec
@@ -168,8 +169,13 @@ def is_causal(model: Model) -> bool:
 
 
 def check(experiment: Experiment, name: str = "") -> Experiment:
-    """Build it: what cannot be built is one line, before anything trains."""
+    """Build it: what cannot be built is one line, before anything trains.
+
+    A task made of files gets their sha256: results are of these data.
+    """
     try:
+        if isinstance(experiment.task, FileTask):
+            experiment = experiment.model_copy(update={"task": experiment.task.identified()})
         model = outline(experiment)
         if experiment.task.answers_follow and not is_causal(model):
             raise ValueError(

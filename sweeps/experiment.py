@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
 
+from tasks.files import FileTask
 from tasks.task import STREAM, Task
 from zoo.model import ModelSpec
 from zoo.spec import Range, Spec
@@ -54,14 +55,21 @@ class Experiment(Spec):
 
     @model_validator(mode="after")
     def _fits(self) -> Experiment:
-        if self.task.context.is_real and self.train.stop_at is not None:
+        if self.train.stop_at is not None and self.task.context.is_real:
             raise ValueError("train.stop_at is a validation accuracy; this task is a regression")
         return self
 
     @property
     def fingerprint(self) -> str:
-        """The run's name everywhere: 16 hex digits of sha256 over the canonical JSON."""
-        text = f"seqzoo experiment {SCHEMA} {self.canonical()}"
+        """The run's name everywhere: 16 hex digits of sha256 over the canonical JSON.
+
+        Of a task made of files it counts what they hold, not where they are.
+        """
+        task = self.task
+        if isinstance(task, FileTask) and task.sha256:
+            task = task.model_copy(update={"path": ""})
+        canonical = self.model_copy(update={"task": task}).canonical()
+        text = f"seqzoo experiment {SCHEMA} {canonical}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def with_seed(self, seed: int) -> Experiment:

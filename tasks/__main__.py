@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 HELP = """usage: python -m tasks COMMAND
 
   list                       every task and every published setting
+  gallery out=FOLDER         a page with an example of every task
   make NAME out=FOLDER       examples on disk, for runs with SEQZOO_TASKS=FOLDER
        [split=train] [num=10000] [field=value]
   show NAME [field=value]    fields, limits, vocabulary, chance, and a few examples
@@ -29,7 +30,7 @@ examples:
   python -m tasks show mamba-induction seed=1
   python -m tasks show pathfinder out=pathfinder.png
 """
-COMMANDS = ("list", "make", "show")
+COMMANDS = ("gallery", "list", "make", "show")
 EXAMPLES = 3
 
 
@@ -60,6 +61,8 @@ def _run(args: list[str]) -> Iterator[str]:
         if rest:
             raise ValueError(f"list takes no words, got {rest[0]!r}; perhaps: show {rest[0]}")
         return _list()
+    if command == "gallery":
+        return _gallery(_settings(rest))
     if not rest:
         raise ValueError(f"{command} needs the name of a task; `python -m tasks list` prints them")
     settings = _settings(rest[1:])
@@ -87,9 +90,7 @@ def _list() -> Iterator[str]:
     yield f"{'task':<{wide}}{'inputs':>9}{'length':>8}{'chance':>10}  what it asks"
     for kind, cls in kinds().items():
         task = cls()
-        context = task.context
-        size = f"{context.num_inputs} ids" if context.num_inputs else f"{context.input_dim} reals"
-        yield f"{kind:<{wide}}{size:>9}{context.length:>8}{task.chance:>10.4g}  {_about(task)}"
+        yield f"{kind:<{wide}}{_size(task)}  {_about(task)}"
     yield ""
     long = max(map(len, presets.names())) + 2
     yield f"{'published setting':<{long}}{'task':<{wide}}source"
@@ -98,8 +99,40 @@ def _list() -> Iterator[str]:
         yield f"{name:<{long}}{preset.value.kind:<{wide}}{preset.paper}, {preset.section}"
 
 
+def _size(task: Task) -> str:
+    from tasks.files import FilesMissing
+
+    try:
+        context, chance = task.context, task.chance
+    except FilesMissing:
+        return f"{'your files':>27}"
+    size = f"{context.num_inputs} ids" if context.num_inputs else f"{context.input_dim} reals"
+    return f"{size:>9}{context.length:>8}{chance:>10.4g}"
+
+
 def _about(task: Task) -> str:
     return (type(task).__doc__ or "").strip().splitlines()[0]
+
+
+def _gallery(settings: dict[str, Any]) -> Iterator[str]:
+    from tasks import kinds, presets
+    from tasks.gallery import is_drawn, page
+    from tasks.records import RecordTask
+
+    folder = settings.pop("out", None)
+    if folder is None or settings:
+        raise ValueError("gallery takes out=FOLDER and nothing else")
+    shown = {k: cls() for k, cls in kinds().items() if not issubclass(cls, RecordTask)}
+    by_kind: dict[str, list[str]] = {}
+    for preset in presets.every().values():
+        by_kind.setdefault(preset.value.kind or "", []).append(preset.name)
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "README.md").write_text("\n".join(page(shown, by_kind)) + "\n")
+    for kind, task in shown.items():
+        if is_drawn(task):
+            _draw(task, place / f"{kind}.png")
+    yield f"{len(shown)} tasks in {place / 'README.md'}"
 
 
 def _make(name: str, settings: dict[str, Any]) -> Iterator[str]:

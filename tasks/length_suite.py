@@ -33,8 +33,8 @@ def at_length(task: Task, length: int) -> Task:
     if "length" not in own:
         raise ValueError(f"{task.kind} has no field `length`: its size is set by {', '.join(own)}")
     fields = {name: getattr(task, name) for name in own} | {"length": length}
-    if "min_length" in own:
-        fields["min_length"] = length
+    fields |= {"min_length": length} if "min_length" in own else {}
+    fields |= {name: 0 for name in ("test_length", "test_min_length") if name in own}  # as trained
     try:
         return type(task)(**fields)
     except ValidationError as error:

@@ -177,7 +177,7 @@ class Task(Spec):
         Raises:  ValueError for other indices or splits; DataSpaceExhausted where the split
                  owns no example, or hardly any.
         """
-        keys = example_keys(_stream(self, split), checked(indices))
+        keys = example_keys(stream_of(self, split), checked(indices))
         rows = max(1, CHUNK // self.context.length)
         first = self.render(*self.owned(keys[:rows], split), split)
         if len(keys) <= rows:
@@ -191,7 +191,7 @@ class Task(Spec):
 
     def content_key(self, indices: Sequence[int] | NDArray[Any], split: str = "train") -> Words:
         """A 64-bit hash of each example's content; equal contents, equal keys.        (B,)"""
-        keys = example_keys(_stream(self, split), checked(indices))
+        keys = example_keys(stream_of(self, split), checked(indices))
         return _content_hash(self.owned(keys, split)[0])
 
     def owned(self, keys: Words, split: str) -> tuple[Content, Words]:
@@ -219,7 +219,7 @@ class Task(Spec):
         )
 
 
-def _stream(task: Task, split: str) -> int:
+def stream_of(task: Task, split: str) -> int:
     """Fields at their defaults are left out: a new field does not move the data of old tasks."""
     if split not in SPLITS:
         raise ValueError(f"split={split!r}: choose from {', '.join(SPLITS)}")

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 import tasks
 from tasks.batch import IGNORE, Batch
+from tasks.records import RecordTask
 from tasks.task import SPLITS, Task
 from zoo.spec import Spec
 
@@ -34,11 +35,11 @@ def variants(cls: type[Task]) -> list[str]:
 def registered() -> dict[str, Task]:
     """Every kind, every variant that its name alone makes, and every published setting.
 
-    Tasks of a user's files are tested where the files are made: tests/tasks/test_files_*.py.
+    Tasks of records that exist, of a user's files say, are tested where those are made.
     """
     found: dict[str, Task] = {}
     for kind, cls in tasks.kinds().items():
-        if "path" in cls.model_fields:
+        if issubclass(cls, RecordTask):
             continue
         found[kind] = cls()
         for variant in variants(cls):
@@ -47,7 +48,7 @@ def registered() -> dict[str, Task]:
             except ValidationError:
                 continue  # it needs another field too: a preset has it
     published = {name: tasks.preset(name) for name in tasks.presets.names()}
-    return found | {k: v for k, v in published.items() if "path" not in type(v).model_fields}
+    return found | {k: v for k, v in published.items() if not isinstance(v, RecordTask)}
 
 
 EVERY = registered()
@@ -67,17 +68,26 @@ def batch_of(name: str, split: str) -> Batch:
     return batch
 
 
-def having(**wanted: Any) -> Any:
-    """Those tasks whose attributes, or whose context's, are these."""
+def having(*, settings_too: bool = False, **wanted: Any) -> Any:
+    """Those tasks whose attributes, or whose context's, are these.
+
+    Published settings are the same classes with other numbers: slow, unless `settings_too`.
+    """
 
     def fits(task: Task) -> bool:
         values = {k: getattr(task, k, getattr(task.context, k, None)) for k in wanted}
         return values == wanted
 
-    return pytest.mark.parametrize("name", [n for n, task in EVERY.items() if fits(task)])
+    def case(name: str) -> Any:
+        is_setting = name in tasks.presets.every()
+        is_setting &= not settings_too or name.startswith("physics-lano")  # a cubic programme
+        return pytest.param(name, marks=[pytest.mark.slow] if is_setting else [])
+
+    return pytest.mark.parametrize("name", [case(n) for n, task in EVERY.items() if fits(task)])
 
 
-each = pytest.mark.parametrize("name", EVERY)
+each = having()
+each_setting = having(settings_too=True)
 each_split = pytest.mark.parametrize("split", SPLITS)
 
 
@@ -101,7 +111,7 @@ def test_every_variant_is_here() -> None:
         assert {v for k, v in here if k == kind} == set(variants(tasks.kinds()[kind]) or [""])
 
 
-@each
+@each_setting
 @each_split
 def test_inputs_are_as_the_design_says(name: str, split: str) -> None:
     task, batch = EVERY[name], batch_of(name, split)
@@ -132,7 +142,7 @@ def test_inputs_are_as_the_design_says(name: str, split: str) -> None:
     assert ids[1:-1:2] == ids[2:-1:2]
 
 
-@each
+@each_setting
 @each_split
 def test_targets_are_as_the_design_says(name: str, split: str) -> None:
     task, batch = EVERY[name], batch_of(name, split)
@@ -162,6 +172,8 @@ def test_targets_are_as_the_design_says(name: str, split: str) -> None:
 
 def test_answers_of_several_tokens_have_spans() -> None:
     for name, task in EVERY.items():
+        if name in tasks.presets.every():
+            continue
         assert (task.metric != "span_exact") or batch_of(name, "test").spans is not None, name
         assert task.metric in ("accuracy", "exact", "span_exact", "loss")
         assert task.metric == "loss" or not task.context.is_real
@@ -214,7 +226,7 @@ def test_another_process_makes_the_same_examples() -> None:
     assert json.loads(run.stdout) == here
 
 
-@having(sees_all=True)
+@having(sees_all=True, settings_too=True)
 @each_split
 def test_the_oracle_is_right(name: str, split: str) -> None:
     task, batch = EVERY[name], batch_of(name, split)
@@ -226,18 +238,21 @@ def check_oracle(task: Task, batch: Batch, split: str) -> None:
     assert answers.shape == batch.targets.shape
     assert answers.dtype == batch.targets.dtype
     if task.context.is_real:
+        if not task.determined(split):
+            return  # the least squares of what is known: their error is the family's own test
         scale = max(1.0, float(np.abs(batch.targets[batch.mask]).max()))
         assert np.abs(answers - batch.targets)[batch.mask].max() <= 1e-5 * scale
         return
     right = answers == batch.targets
     if task.determined(split):
         assert right[batch.mask].all()
-    elif task.ceiling < 1:  # targets are drawn: the oracle names the likeliest
+    elif task.ceiling < 1 and (split != "train" or task.true_probs(batch) is not None):
+        # targets are drawn: the oracle names the likeliest
         share, num = float(right[batch.mask].mean()), len(batch)
         assert abs(share - task.ceiling) < 0.02 + 4 * (0.25 / num) ** 0.5
     else:  # every next token is scored: the oracle is right wherever it has an answer
         known = (answers != IGNORE) & batch.mask
-        assert known.reshape(len(batch), -1).any(axis=1).all()
+        assert known.reshape(len(batch), -1).any(axis=1).mean() > 0.9
         assert right[known].all()
 
 
@@ -340,6 +355,45 @@ def test_the_oracle_is_right_on_many(name: str) -> None:
     check_oracle(task, task.generate(range(num), "test"), "test")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_sizes(kind: str) -> None:
+    """Fields at random, up to twice or down to half their defaults: all promises of one batch."""
+    fresh, cls, found = np.random.default_rng(len(kind)), tasks.kinds()[kind], 0
+    for _ in range(60):
+        fields = {n: _varied(f.default, fresh) for n, f in cls.model_fields.items() if n != "seed"}
+        changed = {n: v for n, v in fields.items() if fresh.random() < 0.4 and v is not None}
+        try:
+            task = tasks.make_task(kind, seed=int(fresh.integers(2**62)), **changed)
+        except ValueError:
+            continue  # refused with a line
+        if task.context.length > 4 * EVERY[kind].context.length + 200:
+            continue
+        found += 1
+        for split in ("validation", "test"):
+            try:
+                batch = task.generate(range(8), split)
+            except tasks.DataSpaceExhausted:
+                continue
+            assert len(batch) == 8
+            assert equal(task.generate([7, 2], split), batch, [7, 2])
+            if task.sees_all and task.determined(split):
+                check_oracle(task, batch, split)
+        if found == 4:
+            break
+    assert found
+
+
+def _varied(default: Any, fresh: np.random.Generator) -> Any:
+    """Another value for a field, None for what is neither a number nor a switch."""
+    if isinstance(default, bool):
+        return bool(fresh.integers(2))
+    if isinstance(default, int):
+        return int(fresh.integers(default // 2, 2 * default + 2))
+    if isinstance(default, float):
+        return float(round(default * fresh.uniform(0.5, 1.5), 3))
+    return None
+
+
 @each
 def test_seeds_change_the_data(name: str) -> None:
     task = EVERY[name]
@@ -412,7 +466,7 @@ def test_every_field_is_documented_and_checked(kind: str) -> None:
         tasks.make_task(kind, sedd=8)
 
 
-@having(head="token")
+@having(head="token", input_dim=None)
 def test_an_answer_behind_its_place_is_declared(name: str) -> None:
     """A model that looks ahead would copy it; a share near chance is coincidence."""
     task, batch = EVERY[name], batch_of(name, "test")

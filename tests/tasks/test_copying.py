@@ -66,6 +66,8 @@ def test_defaults_are_small_and_presets_are_published() -> None:
         "vocab_size": 16,
         "length": 4096,
         "num_tokens": 16,
+        "reverse": False,
+        "lag": False,
     }
     assert mamba.context.length == 4112
     assert tasks.preset("mad-selective-copying").context.length == 256
@@ -136,7 +138,15 @@ REFUSED = [
     ),
     ("copying", {"vocab_size": 3}, r"vocab_size: .*greater than or equal to 4, got 3"),
     ("copying", {"num_tokens": 0}, r"num_tokens: .*greater than or equal to 1, got 0"),
-    ("selective-copying", {"variant": "s4"}, r"variant: .*'canonical' or 'mad', got 's4'"),
+    ("selective-copying", {"variant": "s4"}, r"variant: .*'delimiter' or 'mad', got 's4'"),
+    (
+        "copying",
+        {"lag": True, "length": 10},
+        "length=10 is too short for num_tokens=10: needs >= 11",
+    ),
+    ("copying", {"lag": True, "reverse": True}, "lag=True with reverse=True: needs lag=no, or"),
+    ("copying", {"lag": True, "variant": "mad"}, "lag=True with variant=mad: needs lag=no, or"),
+    ("selective-copying", {"lag": True}, "lag=True in selective-copying, .*: needs lag=no"),
 ]
 
 
@@ -151,3 +161,70 @@ def test_the_shortest_lengths_work(fields: dict) -> None:
     task = tasks.make_task("selective-copying", **fields)
     batch = task.generate(range(50), "test")
     assert np.array_equal(task.oracle(batch.inputs), batch.targets)
+
+
+def test_reversed_copying() -> None:
+    task = Copying(vocab_size=5, num_tokens=3, length=5, reverse=True)
+    batch = task.render(given([0, 1, 2]), keys(1), "train")
+    assert batch.inputs.tolist() == [[1, 3, 2, 0, 0, 4, 4, 4]]
+    assert batch.targets.tolist() == [[NO] * 5 + [2, 3, 1]]
+    assert batch.factors["longest_gap"].tolist() == [7]
+    assert np.array_equal(task.oracle(batch.inputs), batch.targets)
+
+
+def test_copying_with_a_lag() -> None:
+    """A stream of data ids; each is due three positions later."""
+    task = Copying(vocab_size=8, num_tokens=3, length=8, lag=True)
+    data = np.array([[3, 5, 2, 2, 4, 1, 6, 3]])
+    batch = task.render({"data": data}, keys(1), "train")
+    assert batch.inputs.tolist() == data.tolist()
+    assert batch.targets.tolist() == [[NO, NO, NO, 3, 5, 2, 2, 4]]
+    assert batch.factors["longest_gap"].tolist() == [3]
+    assert np.array_equal(task.oracle(batch.inputs), batch.targets)
+    assert task.context.length == 8
+    drawn = task.generate(range(2000)).inputs
+    assert stats.chisquare(np.bincount(drawn.ravel(), minlength=8)[1:7]).pvalue > 1e-4
+    assert drawn.min() == 1
+    assert drawn.max() == 6
+
+
+def test_one_delimiter_and_then_blanks() -> None:
+    """The canonical ids, and as many blanks to write on as there is data."""
+    for task in (
+        Copying(variant="delimiter", vocab_size=5, num_tokens=3, length=6),
+        SelectiveCopying(variant="delimiter", vocab_size=5, num_tokens=3, length=6),
+    ):
+        batch = task.render(given([1, 3, 4]), keys(1), "train")
+        assert batch.inputs.tolist() == [[0, 1, 0, 3, 2, 0, 4, 0, 0, 0]]
+        assert batch.targets.tolist() == [[NO] * 7 + [1, 3, 2]]
+        assert np.array_equal(task.oracle(batch.inputs), batch.targets)
+
+
+def test_denoising_places_data_uniformly() -> None:
+    task = tasks.preset("goru-denoise")
+    assert isinstance(task, SelectiveCopying)
+    assert task.context.length == 211
+    positions = task.draw(keys(3000), "train")["positions"]
+    counts = np.bincount(positions.ravel(), minlength=200).reshape(20, 10).sum(axis=1)
+    assert stats.chisquare(counts).pvalue > 1e-4
+
+
+def test_mads_ladder() -> None:
+    """The baseline, and one knob at a time."""
+    base = {"vocab_size": 16, "length": 256, "num_tokens": 16}
+    for name, changed in (
+        ("", {}),
+        ("-vocab-32", {"vocab_size": 32}),
+        ("-vocab-64", {"vocab_size": 64}),
+        ("-vocab-128", {"vocab_size": 128}),
+        ("-length-512", {"length": 512}),
+        ("-length-1024", {"length": 1024}),
+        ("-tokens-32", {"num_tokens": 32}),
+        ("-tokens-64", {"num_tokens": 64}),
+        ("-tokens-96", {"num_tokens": 96}),
+    ):
+        task = tasks.preset(f"mad-selective-copying{name}")
+        assert isinstance(task, SelectiveCopying)
+        assert task.variant == "mad"
+        sizes = {field: getattr(task, field) for field in base}
+        assert sizes == {**base, **changed}

@@ -89,6 +89,8 @@ def test_a_suite_trains_short_and_is_built_long() -> None:
 def test_a_task_at_one_length_has_no_shorter_ones() -> None:
     task = at_length(tasks.make_task("reverse-string", length=10), 30)
     assert (task.generate(range(50)).factors["length"] == 30).all()
+    published = at_length(tasks.preset("chomsky-reverse-string"), 77)
+    assert (published.generate(range(20), "test").factors["length"] == 77).all()
     with pytest.raises(ValueError, match="mixture has no field `length`"):
         at_length(Mixture(), 8)
 

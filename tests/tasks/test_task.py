@@ -234,10 +234,6 @@ small: dict[str, st.SearchStrategy[dict[str, Any]]] = {
 small["selective-copying"] = small["copying"]
 
 
-def test_every_task_has_random_sizes_here() -> None:
-    assert set(small) == set(tasks.names())
-
-
 @pytest.mark.parametrize("kind", small)
 @settings(max_examples=15, deadline=None)
 @given(st.data())
@@ -256,25 +252,6 @@ def test_random_sizes(kind: str, data: st.DataObject) -> None:
         assert 0 <= batch.inputs.min() <= batch.inputs.max() < (task.context.num_inputs or 0)
         assert (task.oracle(batch.inputs) == batch.targets)[batch.mask].all()
         assert np.array_equal(task.generate([11, 3], split).targets, batch.targets[[11, 3]])
-
-
-@pytest.mark.parametrize("width", [1, 3, 20, 70, 130])
-@pytest.mark.parametrize("high", [200, 2**15, 2**15 + 1, 2**31])
-def test_skipping_counts_what_is_free(width: int, high: int) -> None:
-    """Both ways of counting, in both widths, against a plain list."""
-    from tasks.mqar import skipping
-
-    size = min(high, 10**5)
-    fresh = np.random.default_rng(width)
-    taken = np.sort([fresh.choice(size, width, replace=False) for _ in range(5)], 1)
-    ranks = fresh.integers(0, size - width, (5, 31))
-    ranks[:, :2] = 0, size - width - 1
-    found = skipping(ranks, taken, high)
-    for row, used, numbers in zip(found, taken, ranks, strict=True):
-        assert np.array_equal(row, np.setdiff1d(np.arange(size), used)[numbers])
-    if high == 200:
-        every = skipping(np.arange(200 - width)[None], taken[:1], high)[0]
-        assert sorted([*every.tolist(), *taken[0].tolist()]) == list(range(200))
 
 
 def test_hashing_separates_order_and_places() -> None:

@@ -1,4 +1,4 @@
-"""Associative and in-context recall: layouts, laws of keys and questions, what is refused."""
+"""Associative recall: layouts, laws of keys and questions, what is refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy import stats
 
 import tasks
 from tasks import rng
-from tasks.recall import AssocRecall, InContextRecall, one_of_those_shown
+from tasks.assoc_recall import AssocRecall, one_of_those_shown, one_over_different
 
 NO = -100
 
@@ -130,93 +130,78 @@ def test_naming_the_first_value_scores_the_floor() -> None:
     assert right == pytest.approx(task.floor, abs=4 * (0.25 / 6000) ** 0.5)
 
 
-def test_the_layout_of_in_context_recall() -> None:
-    """V=8: keys 0-3, values 4-7; the last value is not read."""
-    task = InContextRecall(vocab_size=8, length=10)
-    content = arrays(codes=[2, 0, 2, 1, 0], values=[5, 7, 5, 4, 7])
-    batch = task.render(content, keys(1), "train")
-    assert batch.inputs.tolist() == [[2, 5, 0, 7, 2, 5, 1, 4, 0]]
-    assert batch.targets.tolist() == [[NO] * 4 + [5] + [NO] * 3 + [7]]
-    assert {name: x.tolist() for name, x in batch.factors.items()} == {
-        "num_shown": [3],
-        "num_targets": [2],
-        "gap": [5],
-    }
-    mad = InContextRecall(variant="mad", vocab_size=8, length=10)
-    assert mad.render(content, keys(1), "test").targets.tolist() == batch.targets.tolist()
-    assert mad.render(content, keys(1), "train").targets.tolist() == [[5, 0, 7, 2, 5, 1, 4, 0, 7]]
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"num_pairs": 6, "num_keys": 3, "unique_keys": False},
+        {"num_pairs": 6, "num_keys": 3, "unique_keys": False, "variant": "safari"},
+        {"num_pairs": 9, "num_keys": 2, "num_key_tokens": 2, "unique_keys": False},
+    ],
+    ids=str,
+)
+def test_naming_a_value_scores_the_floor_where_keys_repeat(fields: dict[str, Any]) -> None:
+    task = AssocRecall.model_validate({"num_values": 4, **fields})
+    batch = task.generate(range(8000), "test")
+    pair = rng.integers(keys(8000), 9, 1, task.num_pairs)[:, 0]
+    at = pair * (task.num_key_tokens + 1) + task.num_key_tokens
+    right = (batch.inputs[np.arange(8000), at] == batch.targets[:, -1]).mean()
+    assert right == pytest.approx(task.floors["value of any pair"], abs=4 * (0.25 / 8000) ** 0.5)
 
 
-def test_the_layout_of_a_single_query() -> None:
-    """V=9: keys 0-3, values 4-7, marker 8."""
-    task = InContextRecall(vocab_size=9, length=8, multi_query=False)
-    content = arrays(codes=[2, 0, 2, 0], values=[5, 7, 5, 7])
-    batch = task.render(content, keys(1), "train")
-    assert batch.inputs.tolist() == [[2, 5, 0, 7, 2, 5, 8, 0]]
-    assert batch.targets.tolist() == [[NO] * 7 + [7]]
-    assert batch.factors["gap"].tolist() == [4]
-    assert task.context.length == 8
+def test_one_over_the_different_numbers() -> None:
+    """Against every outcome, and against a sample."""
+    assert one_over_different(1, 7) == pytest.approx(1)
+    assert one_over_different(2, 5) == pytest.approx(1 / 5 + 4 / 5 / 2)
+    drawn = rng.integers(keys(20_000), 1, 6, 4)
+    mean = np.mean([1 / len(set(row)) for row in drawn.tolist()])
+    assert one_over_different(6, 4) == pytest.approx(mean, abs=0.003)
 
 
-def test_targets_are_the_repeated_keys() -> None:
-    task = InContextRecall()
-    batch = task.generate(range(400))
-    for row, targets in zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True):
-        expected = [NO] * 127
-        for t in range(0, 127, 2):
-            if row[t] in row[:t:2]:
-                expected[t] = row[row.index(row[t]) + 1]
-        assert targets == expected
-    assert batch.mask[:, -1].all()
-    # 64 pairs less the keys shown: all of 8, save 8 (7/8)^63 on average
-    assert batch.factors["num_targets"].mean() == pytest.approx(64 - 8, abs=0.05)
-    assert (batch.factors["num_shown"] + batch.factors["num_targets"] == 64).all()
+def test_the_floor_is_left_out_where_keys_are_too_many_to_count() -> None:
+    assert AssocRecall(num_keys=2**11, num_key_tokens=2).floor is None
+    assert AssocRecall(num_keys=2**10, num_key_tokens=2).floor is not None
 
 
-REFUSED: list[tuple[str, dict[str, Any], str]] = [
+@pytest.mark.parametrize("num", [4, 8])
+def test_letters_are_keys_and_digits_values(num: int) -> None:
+    task = tasks.preset(f"ba-associative-recall-{num}")
+    assert isinstance(task, AssocRecall)
+    assert (task.num_pairs, task.num_keys, task.num_values) == (num, 26, 10)
+    assert task.unique_keys
+    assert task.context.length == 2 * num + 2
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
     (
-        "assoc-recall",
         {"num_pairs": 17},
         r"num_pairs=17 exceeds the 16 different keys: needs <= 16, .* or unique_keys=no",
     ),
     (
-        "assoc-recall",
         {"variant": "safari"},
         "unique_keys=True with variant=safari, .*: needs unique_keys=no",
     ),
     (
-        "assoc-recall",
         {"num_key_tokens": 9},
         r"num_key_tokens=9 with num_keys=16 .*: needs num_key_tokens <= 8",
     ),
-    ("assoc-recall", {"num_values": 1}, r"num_values: .*greater than or equal to 2, got 1"),
-    ("assoc-recall", {"num_keys": 1}, r"num_keys: .*greater than or equal to 2, got 1"),
-    ("assoc-recall", {"num_pairs": 0}, r"num_pairs: .*greater than or equal to 1, got 0"),
-    ("in-context-recall", {"length": 127}, "length=127 is odd: .* such as 128"),
-    ("in-context-recall", {"length": 2}, r"length: .*greater than or equal to 4, got 2"),
-    ("in-context-recall", {"vocab_size": 3}, r"vocab_size: .*greater than or equal to 4, got 3"),
-    (
-        "in-context-recall",
-        {"vocab_size": 4, "multi_query": False},
-        "vocab_size=4 leaves no two keys, .* multi_query=no: needs >= 5",
-    ),
+    ({"num_values": 1}, r"num_values: .*greater than or equal to 2, got 1"),
+    ({"num_keys": 1}, r"num_keys: .*greater than or equal to 2, got 1"),
+    ({"num_pairs": 0}, r"num_pairs: .*greater than or equal to 1, got 0"),
 ]
 
 
-@pytest.mark.parametrize(("kind", "fields", "message"), REFUSED, ids=lambda x: str(x)[:40])
-def test_what_cannot_be_is_refused(kind: str, fields: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(("fields", "message"), REFUSED, ids=lambda x: str(x)[:40])
+def test_what_cannot_be_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        tasks.make_task(kind, **fields)
+        tasks.make_task("assoc-recall", **fields)
 
 
-def test_limits_are_reached() -> None:
-    for kind, fields in (
-        ("assoc-recall", {"num_pairs": 16}),
-        ("assoc-recall", {"num_key_tokens": 8}),
-        ("assoc-recall", {"num_keys": 2, "num_key_tokens": 32}),
-        ("in-context-recall", {"length": 4}),
-        ("in-context-recall", {"vocab_size": 5, "multi_query": False, "length": 40}),
-    ):
-        task = tasks.make_task(kind, **fields)
-        batch = task.generate(range(30))
-        assert (task.oracle(batch.inputs) == batch.targets)[batch.mask].all()
+@pytest.mark.parametrize(
+    "fields",
+    [{"num_pairs": 16}, {"num_key_tokens": 8}, {"num_keys": 2, "num_key_tokens": 32}],
+    ids=str,
+)
+def test_limits_are_reached(fields: dict[str, Any]) -> None:
+    task = tasks.make_task("assoc-recall", **fields)
+    batch = task.generate(range(30))
+    assert (task.oracle(batch.inputs) == batch.targets)[batch.mask].all()

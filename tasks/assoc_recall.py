@@ -1,14 +1,12 @@
-"""Associative recall with one question, and recall at every repeated key.
+"""Associative recall with one question: a list of pairs, then one of its keys.
 
-    assoc-recall        k1 v1 k2 v2 ... kP vP Q k2          target at the end: v2
-    in-context-recall   k1 v1 k2 v2 k1 v1 k3 v3 k2          target at each key seen before
+    k1 v1 k2 v2 ... kP vP Q k2          target at the end: v2
 
 Source:  Ba et al. 2016, arXiv:1610.06258;  Dao et al. 2022, "H3", arXiv:2212.14052, table 1,
-         HazyResearch/safari@42f326e src/dataloaders/synthetics.py;  Poli et al. 2024, "MAD",
-         arXiv:2403.17844, athms/mad-lab@0f49a45 mad/data/instances.py.
+         HazyResearch/safari@42f326e src/dataloaders/synthetics.py.
 Differs: ids are in order, where safari sorts numbers as text: a renaming.  Splits are disjoint
          here and unchecked there; duplicates inside a split are kept.  `canonical` scores the
-         same positions in training and test; `safari` and `mad` train on every next token.
+         answer alone in training and test; `safari` trains on every next token.
 """
 
 from __future__ import annotations
@@ -23,13 +21,14 @@ from pydantic import Field
 
 from tasks.batch import IGNORE, Batch
 from tasks.counting import arrangements, power
-from tasks.published import Preset, mad, safari
-from tasks.rng import Integers, Words, distinct, integers, integers_at, seen_before, words_at
+from tasks.published import Preset, safari
+from tasks.rng import Integers, Words, distinct, integers, integers_at, words_at
 from tasks.task import Content, Task
 from zoo.spec import Context
 
 KEYS, VALUES, QUESTION = 1, 2, 3
-ABSENT, ASK = 0, 1  # ids of assoc-recall: "not among the keys", and the question mark
+ABSENT, ASK = 0, 1  # ids: "not among the keys", and the question mark
+COUNTABLE = 2**20  # keys up to which sums over them are made
 
 
 def one_of_those_shown(keys: Words, shown: Integers) -> Integers:
@@ -39,6 +38,15 @@ def one_of_those_shown(keys: Words, shown: Integers) -> Integers:
     """
     ranks = words_at(keys, QUESTION, shown)
     return np.take_along_axis(shown, ranks.argmin(axis=1)[:, None], axis=1)
+
+
+def one_over_different(num: int, high: int) -> float:
+    """E[1 / D] for the D different numbers among `num` uniform ones of [0, high).
+
+    It is the sum of (j / high)^num / j over j = 1, ..., high.
+    """
+    j = np.arange(1, high + 1)
+    return float(((j / high) ** num / j).sum())
 
 
 class AssocRecall(Task, kind="assoc-recall"):
@@ -119,12 +127,17 @@ class AssocRecall(Task, kind="assoc-recall"):
 
     @property
     def floors(self) -> dict[str, float]:
-        """Naming the value of a random pair (different keys, all present)."""
-        if self.allow_missing or not self.unique_keys:
+        """Naming the value of a random pair, where no key is missing."""
+        if self.allow_missing or self.num_codes > COUNTABLE:
             return {}
-        return {
-            "value of any pair": 1 / self.num_pairs + (1 - 1 / self.num_pairs) / self.num_values
-        }
+        num, codes = self.num_pairs, self.num_codes
+        if self.unique_keys:
+            same = 1 / num
+        elif self.variant == "safari":
+            same = one_over_different(num, codes)
+        else:
+            same = 1 / num + (1 - 1 / num) / codes
+        return {"value of any pair": same + (1 - same) / self.num_values}
 
     @property
     def num_contents(self) -> int:
@@ -193,123 +206,6 @@ class AssocRecall(Task, kind="assoc-recall"):
         return answers
 
 
-class InContextRecall(Task, kind="in-context-recall"):
-    """In-context recall: a stream of pairs; answer each key that has been seen before.
-
-    length / 2 pairs: keys with replacement, each with one value within the example; the last
-    pair's key is uniform over those shown.  The inputs are all tokens but the last value, so
-    they have length - 1 positions.  With multi_query=no only the last key is scored, behind a
-    marker (`length` positions).  `mad` scores every next token in training.
-    """
-
-    factors: ClassVar[dict[str, str]] = {
-        "num_shown": "different keys in the list",
-        "num_targets": "keys seen before: the positions scored in test",
-        "gap": "positions from the value asked for last (its last occurrence) to the end",
-    }
-
-    variant: Literal["canonical", "mad"] = "canonical"
-    vocab_size: Annotated[
-        int, Field(ge=4, le=2**31, description="ids: keys, then values (single query: a marker)")
-    ] = 16
-    length: Annotated[
-        int, Field(ge=4, le=2**24, description="tokens of all pairs, even; the last is not read")
-    ] = 128
-    multi_query: Annotated[bool, Field(description="score every repeated key")] = True
-
-    def problems(self) -> Iterator[str]:
-        if self.length % 2:
-            yield f"length={self.length} is odd: pairs need an even one, such as {self.length + 1}"
-        if not self.multi_query and self.vocab_size < 5:
-            yield (
-                f"vocab_size={self.vocab_size} leaves no two keys, two values and a marker with "
-                "multi_query=no: needs >= 5"
-            )
-
-    @property
-    def num_ordinary(self) -> int:
-        return self.vocab_size if self.multi_query else self.vocab_size - 1
-
-    @property
-    def num_keys(self) -> int:
-        return self.num_ordinary // 2
-
-    @property
-    def num_values(self) -> int:
-        return self.num_ordinary - self.num_keys
-
-    @property
-    def vocabulary(self) -> dict[str, range]:
-        ids = {"key": range(self.num_keys), "value": range(self.num_keys, self.num_ordinary)}
-        if not self.multi_query:
-            ids["marker"] = range(self.num_ordinary, self.vocab_size)
-        return ids
-
-    @property
-    def context(self) -> Context:
-        size, length = self.vocab_size, self.length - self.multi_query
-        return Context(num_inputs=size, num_outputs=size, length=length)
-
-    @property
-    def chance(self) -> float:
-        """Each target is uniform over the values, whichever keys return."""
-        return 1 / self.num_values
-
-    @property
-    def num_contents(self) -> int:
-        return power(self.num_keys, self.length // 2 - 1) * self.num_values
-
-    @property
-    def answers_follow(self) -> bool:
-        return True  # a value stands behind each repeated key
-
-    def determined(self, split: str) -> bool:
-        return self.variant == "canonical" or split != "train"
-
-    def draw(self, keys: Words, split: str) -> Content:
-        codes = integers(keys, KEYS, self.length // 2 - 1, self.num_keys)
-        codes = np.concatenate([codes, one_of_those_shown(keys, codes)], axis=1)
-        values = integers_at(keys, VALUES, codes, self.num_values) + self.num_keys
-        return {"codes": codes, "values": values}
-
-    def render(self, content: Content, keys: Words, split: str) -> Batch:
-        codes, values = content["codes"], content["values"]
-        inputs = np.empty((len(keys), self.context.length), np.int64)
-        inputs[:, : self.length - 1 : 2] = codes
-        inputs[:, 1 : self.length - 1 : 2] = values[:, :-1]
-        if not self.multi_query:
-            inputs[:, -2] = self.num_ordinary
-            inputs[:, -1] = codes[:, -1]
-        before = seen_before(codes, self.num_keys)
-        same = codes[:, -2::-1] == codes[:, -1:]
-        factors = {
-            "num_shown": (~before).sum(axis=1),
-            "num_targets": before.sum(axis=1) if self.multi_query else 1,
-            "gap": 2 * same.argmax(axis=1) + (1 if self.multi_query else 2),
-        }
-        if self.variant == "mad" and split == "train":
-            return Batch.next_tokens(inputs, values[:, -1], **factors)
-        targets = np.full(inputs.shape, IGNORE)
-        if self.multi_query:
-            targets[:, ::2] = np.where(before, values, IGNORE)
-        else:
-            targets[:, -1] = values[:, -1]
-        return Batch.of(inputs, targets, **factors)
-
-    def oracle(
-        self, inputs: NDArray[Any], lengths: NDArray[Any] | None = None
-    ) -> NDArray[np.int64]:
-        answers = np.full(inputs.shape, IGNORE)
-        for row, out in zip(inputs.tolist(), answers, strict=True):
-            value: dict[int, int] = {}
-            for t in range(0, self.length - 2, 2):
-                if self.multi_query:
-                    out[t] = value.get(row[t], IGNORE)
-                value[row[t]] = row[t + 1]
-            out[-1] = value.get(row[-1], IGNORE)
-        return answers
-
-
 def _safari(name: str, section: str, num_ids: int, num_pairs: int) -> Preset:
     """`num_ids` keys and as many values: upstream's vocabulary less two, halved."""
     value = AssocRecall(
@@ -322,8 +218,24 @@ def _safari(name: str, section: str, num_ids: int, num_pairs: int) -> Preset:
     return safari(name, section, value)
 
 
+def _fast_weights(num_pairs: int) -> Preset:
+    """Letters are keys, digits are values."""
+    return Preset(
+        name=f"ba-associative-recall-{num_pairs}",
+        paper="Ba et al. 2016, arXiv:1610.06258",
+        section=f"associative retrieval, K = {num_pairs}",
+        upstream="not released",
+        differs=(
+            "sizes as recalled; not checked against the source",
+            "one question mark stands before the letter; the paper writes two",
+        ),
+        value=AssocRecall(num_pairs=num_pairs, num_keys=26, num_values=10),
+    )
+
+
 PUBLISHED = (
+    _fast_weights(4),
+    _fast_weights(8),
     _safari("h3-associative-recall", "synthetic languages", 4, 10),
     _safari("safari-associative-recall", "configs/dataset/icl_synthetics.yaml", 9, 20),
-    mad("mad-in-context-recall", InContextRecall(variant="mad")),
 )

@@ -1,0 +1,72 @@
+"""Haystacks: long stretches of filler, and statements put into them at random depths.
+
+Axes: B examples, L positions, N statements, W tokens of a statement.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.rng import MASK, Integers, U, Words, distinct, integers, power_weights, words
+
+BITS = 14  # of a word that a table is looked up by
+
+
+def straw(
+    keys: Words, field: int, length: int, ids: range, *, zipf: float | None = None
+) -> Integers:
+    """Filler: the ids in a loop, or at random with p_j ~ j^-zipf.                    (B, L)"""
+    if zipf is None:
+        return np.tile(np.arange(length) % len(ids) + ids.start, (len(keys), 1))
+    drawn = words(keys, field, length) & U(MASK - 1)  # below the last limit
+    limits, first = _limits(len(ids), zipf)
+    found = first[(drawn >> U(64 - BITS)).view(np.int64)]
+    while (later := drawn >= limits[found]).any():
+        found += later
+    return found + ids.start
+
+
+@lru_cache(maxsize=64)
+def _limits(num: int, zipf: float) -> tuple[Words, Integers]:
+    """Number j is drawn by words below limit j; and the first number by a word's first bits."""
+    total = np.cumsum(power_weights(num, -zipf))
+    limits = (total / total[-1] * 2.0**53).astype(U) << U(11)
+    limits[-1] = MASK
+    start = np.arange(2**BITS, dtype=U) << U(64 - BITS)
+    return limits, np.searchsorted(limits, start, side="right")
+
+
+def prefix(num: int, tokens: int) -> int:
+    """How many tokens of `num` ids, `tokens` at most, make up to 2^32 different words."""
+    found = 1
+    while found < tokens and num ** (found + 1) <= 2**32:
+        found += 1
+    return found
+
+
+def different(keys: Words, field: int, count: int, tokens: int, num: int) -> Integers:
+    """Words of `tokens` ids of [0, num) which differ in their first tokens.   (B, count, tokens)
+
+    As long as there are no more than 2^32 words they are uniform over all choices; of longer
+    ones the first tokens are, and the rest is independent.
+    """
+    first = prefix(num, tokens)
+    codes = distinct(keys, field, count, num**first)
+    digits = codes[:, :, None] // num ** np.arange(first - 1, -1, -1) % num
+    rest = integers(keys, field + 1, count * (tokens - first), num)
+    return np.concatenate([digits, rest.reshape(len(keys), count, tokens - first)], axis=2)
+
+
+def placed(gaps: Integers, widths: Integers) -> Integers:
+    """Where statements begin, that have so much filler before them.            (B, N)"""
+    return gaps + np.cumsum(widths, axis=1) - widths
+
+
+def flat(array: NDArray[Any]) -> NDArray[Any]:
+    """What each example has, in one row, also where there are no examples.          (B, M)"""
+    return array.reshape(len(array), math.prod(array.shape[1:]))

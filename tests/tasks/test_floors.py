@@ -1,0 +1,28 @@
+"""Guesses by majority, against counting every case."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import product
+from math import comb
+
+import pytest
+
+from tasks.floors import binomial, majority
+
+
+@pytest.mark.parametrize(("num", "classes"), [(1, 5), (2, 2), (3, 2), (4, 3), (6, 4), (7, 1)])
+def test_majority_is_the_mean_over_all_outcomes(num: int, classes: int) -> None:
+    most = [max(Counter(x).values()) for x in product(range(classes), repeat=num)]
+    assert majority(num, classes) == pytest.approx(sum(most) / len(most) / num, abs=1e-12)
+
+
+def test_majority_of_many() -> None:
+    assert majority(1000, 2) == pytest.approx(0.5 + 0.5 * (2 / 3.14159265 / 1000) ** 0.5, abs=1e-4)
+    assert [round(majority(n, 16), 3) for n in (5, 8, 16)] == [0.307, 0.258, 0.192]
+
+
+def test_binomial() -> None:
+    law = binomial(9, 0.3)
+    assert law == pytest.approx([comb(9, n) * 0.3**n * 0.7 ** (9 - n) for n in range(10)])
+    assert sum(law) == pytest.approx(1)

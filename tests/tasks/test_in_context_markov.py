@@ -1,0 +1,133 @@
+"""In-context Markov chains: rows, walks, Bayes and its floors, what is refused."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import tasks
+from tasks import rng
+from tasks.in_context_markov import InContextMarkov
+
+# Nats a target over 1e5 chains: counts behind 0, 1, ... tokens, the chain itself
+STORED = {
+    (3, 1, 100): (1.0086, 0.8872, 0.8201),
+    (2, 2, 100): (0.6231, 0.5782, 0.5173, 0.4718),
+}
+
+
+def keys(num: int) -> rng.Words:
+    return rng.example_keys(5, np.arange(num, dtype=rng.U))
+
+
+def test_rows_are_uniform_on_the_simplex() -> None:
+    task = InContextMarkov(num_states=3)
+    ends = task.chains(keys(3000)) / 2**32
+    shares = np.stack([ends[..., 0], ends[..., 1] - ends[..., 0], 1 - ends[..., 1]], -1)
+    assert shares.min() >= 0
+    for j in range(3):  # Dirichlet(1, 1, 1): each share is Beta(1, 2)
+        assert stats.kstest(shares[:, 0, j], stats.beta(1, 2).cdf).pvalue > 1e-4
+    ends = InContextMarkov(num_states=2, alpha=3).chains(keys(3000))[:, 0, 0] / 2**32
+    assert stats.kstest(ends, stats.beta(3, 3).cdf).pvalue > 1e-4
+
+
+def test_the_loop_is_its_plain_statement() -> None:
+    task = InContextMarkov(num_states=4, order=2, length=30)
+    some = keys(20)
+    limits = task.chains(some)
+    tokens = task.draw(some, "train")["tokens"]
+    first, steps = rng.words(some, 2, 31), rng.words(some, 3, 31)
+    for b in range(20):
+        walk: list[int] = []
+        for t in range(31):
+            if t < 2:
+                walk.append(int((int(first[b, t]) >> 32) * 4 >> 32))
+            else:
+                row = limits[b, walk[-2] * 4 + walk[-1]].tolist()
+                walk.append(sum((int(steps[b, t]) >> 32) >= end for end in row))
+        assert tokens[b].tolist() == walk
+
+
+@pytest.mark.parametrize(("num", "order", "alpha"), [(3, 1, 1), (2, 3, 1), (4, 2, 2)])
+def test_bayes_counts(num: int, order: int, alpha: int) -> None:
+    """(count(c, y) + alpha) / (count(c) + k alpha), counted again from scratch at every place."""
+    task = InContextMarkov(num_states=num, order=order, alpha=alpha, length=25)
+    batch = task.generate(range(10))
+    probs = task.counted(batch.inputs)
+    for row, found in zip(batch.inputs.tolist(), probs, strict=True):
+        for t in range(order - 1, 25):
+            context = row[t - order + 1 : t + 1]
+            after = [row[i + order] for i in range(t - order + 1) if row[i : i + order] == context]
+            expected = [(after.count(y) + alpha) / (len(after) + num * alpha) for y in range(num)]
+            assert found[t] == pytest.approx(expected, abs=1e-15)
+    law = task.true_probs(batch)
+    assert law.shape == (10 * (25 - order + 1), num)
+    assert np.abs(law.sum(axis=1) - 1).max() < 1e-12
+    assert np.array_equal(task.oracle(batch.inputs)[batch.mask], law.argmax(axis=1))
+    assert (batch.mask.sum(axis=0) == [0] * (order - 1) + [10] * (26 - order)).all()
+
+
+def test_the_chain_rule() -> None:
+    """Products of predictions are the probability of a walk: Dirichlet-multinomial by rows."""
+    from math import exp, lgamma
+
+    task = InContextMarkov(num_states=3, length=12)
+    batch = task.generate(range(20))
+    law = task.counted(batch.inputs)
+    for b in range(20):
+        walk = [*batch.inputs[b].tolist(), int(batch.targets[b, -1])]
+        product = np.prod([law[b, t, walk[t + 1]] for t in range(12)])
+        exact = 0.0
+        for state in range(3):
+            after = [y for x, y in pairwise(walk) if x == state]
+            exact += lgamma(3) - lgamma(3 + len(after))
+            exact += sum(lgamma(1 + after.count(y)) for y in range(3))
+        assert product == pytest.approx(exp(exact), rel=1e-10)
+
+
+@pytest.mark.parametrize(("shape", "stored"), STORED.items(), ids=str)
+def test_losses(shape: tuple[int, int, int], stored: tuple[float, ...]) -> None:
+    num, order, length = shape
+    losses = InContextMarkov(num_states=num, order=order, length=length).losses
+    assert losses.pop("uniform") == pytest.approx(np.log(num))
+    assert [*losses.values()] == pytest.approx(stored, abs=0.008)
+    assert [*losses.values()] == sorted(losses.values(), reverse=True)
+
+
+def test_floors_are_attained() -> None:
+    task = InContextMarkov(num_states=4, order=2, length=256)
+    batch = task.generate(range(400), "test")
+    right = {}
+    for order in range(3):
+        guess = task.counted(batch.inputs, order).argmax(axis=-1)
+        right[order] = (guess == batch.targets)[batch.mask].mean()
+    commonest, shorter = task.floors.values()
+    assert right[0] == pytest.approx(commonest, abs=0.01)
+    assert right[1] == pytest.approx(shorter, abs=0.01)
+    assert right[2] == pytest.approx(task.ceiling, abs=0.01)
+    assert task.chance == 1 / 4 < commonest < shorter < task.ceiling
+    assert list(InContextMarkov().floors) == ["commonest token"]
+
+
+def test_published_settings() -> None:
+    task = tasks.preset("edelman-markov")
+    assert task == InContextMarkov(num_states=3, order=1, length=100, alpha=1)
+    assert tasks.preset("in-context-markov-cpu") == task
+
+
+REFUSED = [
+    ({"num_states": 300, "order": 2}, "order=2 with num_states=300 makes more than 65536 rows"),
+    ({"length": 3, "order": 3}, "length=3 is no more than order=3: needs >= 4"),
+    ({"num_states": 1}, "num_states: .*greater than or equal to 2, got 1"),
+    ({"alpha": 0.5}, "alpha=0.5: expected a whole number"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), REFUSED, ids=lambda x: str(x)[:40])
+def test_what_cannot_be_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tasks.make_task("in-context-markov", **fields)

@@ -1,0 +1,97 @@
+"""Phonebook: the worked example, and what knowing the numbers alone is worth."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import tasks
+from tasks import rng
+from tasks.phonebook import Phonebook
+
+NO = -100
+
+
+def keys(num: int) -> rng.Words:
+    return rng.example_keys(5, np.arange(num, dtype=rng.U))
+
+
+def test_the_worked_example() -> None:
+    """(n1: 4 2)(n2: 4 9), query n2: 4, then 9."""
+    task = Phonebook(num_entries=2, num_first=2, num_last=2, num_digits=2, num_examples=0)
+    given = {
+        "names": np.array([[0, 3]]),
+        "digits": np.array([[4, 2, 4, 9]]),
+        "asked": np.array([[1]]),
+    }
+    batch = task.render(given, keys(1), "test")
+    first = [12, 14, 0, 6, 4, 1]
+    assert batch.inputs.tolist() == [[*first, 13, 15, 0, 6, 11, 1, 13, 15, 0, 6]]
+    assert batch.targets.tolist() == [[NO] * 14 + [6, 11]]
+    assert {name: x.tolist() for name, x in batch.factors.items()} == {"entry": [1], "alike": [0]}
+
+
+def test_examples_are_entries_again() -> None:
+    task = Phonebook(num_entries=3, num_first=2, num_last=2, num_digits=1, num_examples=1)
+    batch = task.generate(range(200))
+    for row, out in zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True):
+        entries = [tuple(row[i : i + 5]) for i in range(0, 20, 5)]
+        assert entries[3] in entries[:3]
+        asked = [e for e in entries[:3] if e[:2] == tuple(row[20:22])]
+        assert len(asked) == 1
+        assert asked[0] != entries[3]
+        assert out[22] == asked[0][3]
+
+
+def test_the_entry_asked_is_uniform() -> None:
+    batch = Phonebook().generate(range(4000))
+    assert stats.chisquare(np.bincount(batch.factors["entry"], minlength=20)).pvalue > 1e-4
+
+
+def test_names_alike_are_counted() -> None:
+    task = Phonebook(num_first=4, num_last=9)
+    batch = task.generate(range(100))
+    for row, alike in zip(batch.inputs.tolist(), batch.factors["alike"].tolist(), strict=True):
+        names = [tuple(row[i : i + 2]) for i in range(0, 20 * 11, 11)]
+        one = tuple(row[task.due - 2 : task.due])
+        assert alike == sum(n != one and (n[0] == one[0] or n[1] == one[1]) for n in names)
+
+
+@pytest.mark.parametrize(("entries", "digits", "examples"), [(8, 2, 2), (20, 7, 0), (20, 3, 5)])
+def test_numbers_without_names(entries: int, digits: int, examples: int) -> None:
+    """The likeliest next digit of the numbers that begin so, those of the examples left out."""
+    task = Phonebook(num_entries=entries, num_digits=digits, num_examples=examples)
+    batch = task.generate(range(1500), "test")
+    width = digits + 4
+    right = 0
+    for row, out in zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True):
+        shown = [row[i : i + width] for i in range(0, (entries + examples) * width, width)]
+        again = [tuple(e[:2]) for e in shown[entries:]]
+        numbers = [e[3:-1] for e in shown[:entries] if tuple(e[:2]) not in again]
+        for j in range(digits):
+            written = row[task.due + 1 : task.due + 1 + j]
+            near = Counter(n[j] for n in numbers if n[:j] == written)
+            right += near.most_common(1)[0][0] == out[task.due + j]
+    total = 1500 * digits
+    assert abs(right / total - (task.floor or 0)) < 4 * (0.25 / total) ** 0.5
+
+
+def test_the_floor_of_the_known_sizes() -> None:
+    assert Phonebook(num_examples=0).floor == pytest.approx(0.807, abs=0.002)
+    assert Phonebook(num_entries=100, num_examples=0).floor == pytest.approx(0.7226, abs=0.001)
+
+
+REFUSED = [
+    ({"num_first": 2, "num_last": 3}, "num_entries=20 exceeds the 6 names .*needs <= 6"),
+    ({"num_examples": 20}, "num_examples=20 leaves no entry .*needs <= 19"),
+    ({"num_digits": 0}, "num_digits: .*greater than or equal to 1, got 0"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), REFUSED, ids=lambda x: str(x)[:40])
+def test_what_cannot_be_is_refused(fields: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tasks.make_task("phonebook", **fields)
