@@ -171,9 +171,9 @@ def _picture_file(word: str | None) -> Path | None:
 
 def _show(name: str, settings: dict[str, Any], out: Path | None) -> Iterator[str]:
     from tasks import make_task, presets
+    from tasks.files import FilesMissing
 
     task = make_task(name, **settings)
-    context = task.context
     yield f"{task.kind}: {_about(task)}"
     if name in presets.names():
         preset = presets.find(name)
@@ -182,6 +182,20 @@ def _show(name: str, settings: dict[str, Any], out: Path | None) -> Iterator[str
     yield ""
     yield from _fields(task)
     yield ""
+    try:
+        yield from list(_facts(task))
+    except FilesMissing as missing:
+        yield f"files       {missing}"
+        return
+    yield from _examples(task)
+    if out is not None:
+        _draw(task, out)
+        yield ""
+        yield f"drawn: {out}"
+
+
+def _facts(task: Task) -> Iterator[str]:
+    context = task.context
     yield f"vocabulary  {_vocabulary(task)}"
     inputs = f"{context.num_inputs} ids" if context.num_inputs else f"{context.input_dim} features"
     yield f"context     {inputs}, {context.length} positions, head {context.head}"
@@ -194,11 +208,6 @@ def _show(name: str, settings: dict[str, Any], out: Path | None) -> Iterator[str
     yield from (f"tested at   {name}" for name in task.test_slices())
     yield f"splits      {_splits(task)}"
     yield f"factors     {'; '.join(f'{k}: {v}' for k, v in task.factors.items())}"
-    yield from _examples(task)
-    if out is not None:
-        _draw(task, out)
-        yield ""
-        yield f"drawn: {out}"
 
 
 def _vocabulary(task: Task) -> str:

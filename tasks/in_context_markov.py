@@ -11,6 +11,7 @@ Differs: the first `order` tokens are uniform, not stationary, so that counting 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar
@@ -109,7 +110,15 @@ class InContextMarkov(Task, kind="in-context-markov"):
 
     @property
     def num_contents(self) -> int:
-        return power(self.num_states, self.length + 1)
+        """As many equally likely sequences would coincide as often as those of one token do.
+
+        Chains can be nearly certain: P(one token only) = k^(1 - order) prod (a + i) / (k a + i).
+        """
+        num, alpha = self.num_states, self.alpha
+        steps = self.length + 1 - self.order
+        constant = math.prod((alpha + i) / (num * alpha + i) for i in range(steps))
+        constant = max(constant * num ** (1 - self.order), 2.0**-40)
+        return min(power(num, self.length + 1), int(num / constant**2))
 
     def determined(self, split: str) -> bool:
         return False

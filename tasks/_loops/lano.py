@@ -95,9 +95,12 @@ def pack(keys: Any, law: Any, most: int, tokens: Ids) -> None:
 
 @njit(cache=True)
 def part(charts: Any, c: Any) -> Reals:
-    """The chart of one symbol or pair, a view of its share of all values. (n + 1, longest + 1)"""
-    values, offsets, ranges = charts
-    return values[offsets[c] : offsets[c + 1]].reshape(ranges.shape[1], -1)
+    """The chart of one symbol or pair, a view of its share of all values.   (rows, longest + 1)
+
+    There is a row for each place to begin at; the root and its pairs have one only.
+    """
+    values, offsets, _ = charts
+    return values[offsets[c, 0] : offsets[c + 1, 0]].reshape(-1, offsets[c, 1])
 
 
 @njit(cache=True)
@@ -131,16 +134,22 @@ def measure(charts: Any, c: Any) -> None:
 
 
 @njit(cache=True)
-def rooms(spans: Ids, pairs: Ids, num: int) -> Any:
-    """Where the charts of the symbols, then of the pairs, begin and end."""
-    offsets = np.zeros(len(spans) + len(pairs) + 1, np.int64)
-    for c in range(len(spans) + len(pairs)):
-        if c < len(spans):
-            longest = spans[c, 1]
-        else:
-            pair = pairs[c - len(spans)]
-            longest = spans[pair[0], 1] + spans[pair[1], 1]
-        offsets[c + 1] = offsets[c] + (num + 1) * (min(longest, num) + 1)
+def rooms(law: Any, num: int) -> Ids:
+    """Where the charts of symbols, then of pairs, begin (and end), and widths.      (C + 1, 2)"""
+    _, starts, pairs, pair_of, spans = law
+    longest = np.empty(len(spans) + len(pairs), np.int64)
+    rows = np.full(len(longest), num + 1)
+    longest[: len(spans)] = spans[:, 1]
+    for p in range(len(pairs)):
+        longest[len(spans) + p] = spans[pairs[p, 0], 1] + spans[pairs[p, 1], 1]
+    rows[0] = 1
+    for r in range(starts[1]):
+        if pair_of[r] >= 0:
+            rows[len(spans) + pair_of[r]] = 1
+    offsets = np.zeros((len(longest) + 1, 2), np.int64)
+    for c in range(len(longest)):
+        offsets[c, 1] = min(longest[c], num) + 1
+        offsets[c + 1, 0] = offsets[c, 0] + rows[c] * offsets[c, 1]
     return offsets
 
 
@@ -150,12 +159,13 @@ def inside(tokens: Ids, law: Any) -> Any:
 
     Args:    tokens  terminals from 0                                                   (n,)
              law     rules (R, 3), starts (G + 1,), pairs (P, 2), pair of rule (R,), spans (G, 2)
-    Returns: values, where parts of it begin (C + 1,), where they are not 0 (C, n + 1, 2)
+    Returns: values, where parts of it begin and widths (C + 1, 2), where they are not 0
+             (C, n + 1, 2)
     """
     rules, starts, pairs, pair_of, spans = law
     num_symbols, num = len(spans), len(tokens)
-    offsets = rooms(spans, pairs, num)
-    charts = (np.zeros(offsets[-1]), offsets, np.zeros((len(offsets) - 1, num + 1, 2), np.int64))
+    offsets = rooms(law, num)
+    charts = (np.zeros(offsets[-1, 0]), offsets, np.zeros((len(offsets) - 1, num + 1, 2), np.int64))
     done = np.zeros(len(pairs), np.bool_)
     first = terminal_of(starts)
     for i in range(num):
@@ -164,12 +174,12 @@ def inside(tokens: Ids, law: Any) -> Any:
         measure(charts, symbol)
     for symbol in range(first - 1, -1, -1):
         factor = 1.0 / (starts[symbol + 1] - starts[symbol])
-        begins = num if symbol else min(num, 1)  # the root, and its pairs, at the start only
+        begins = num if symbol else min(num, 1)
         for r in range(starts[symbol], starts[symbol + 1]):
             x, y, z = rules[r]
             if y < 0:
                 left, out = part(charts, x), part(charts, symbol)
-                for i in range(num + 1):
+                for i in range(out.shape[0]):
                     for d in range(left.shape[1]):
                         out[i, d] += factor * left[i, d]
             elif z < 0:

@@ -89,6 +89,18 @@ def test_the_chain_rule() -> None:
         assert product == pytest.approx(exp(exact), rel=1e-10)
 
 
+def test_splits_share_nothing_although_some_sequences_are_likely() -> None:
+    """One state in a row for 100 steps has probability 2 / (101 * 102)."""
+    task = InContextMarkov()
+    assert task.num_contents == int(3 / (2 / (101 * 102)) ** 2)
+    assert task.partitioned
+    assert not InContextMarkov(num_states=8, length=256).partitioned
+    batches = (task.generate(range(30_000), split) for split in ("train", "test"))
+    train, test = ({row.tobytes() for row in batch.inputs} for batch in batches)
+    assert len(train) < 30_000, "some return"
+    assert not train & test
+
+
 @pytest.mark.parametrize(("shape", "stored"), STORED.items(), ids=str)
 def test_losses(shape: tuple[int, int, int], stored: tuple[float, ...]) -> None:
     num, order, length = shape
