@@ -101,13 +101,15 @@ def _list() -> Iterator[str]:
 
 def _size(task: Task) -> str:
     from tasks.files import FilesMissing
+    from tasks.records import RecordTask
 
     try:
-        context, chance = task.context, task.chance
+        context = task.context
+        chance = "" if isinstance(task, RecordTask) else f"{task.chance:.4g}"  # records are read
     except FilesMissing:
         return f"{'your files':>27}"
     size = f"{context.num_inputs} ids" if context.num_inputs else f"{context.input_dim} reals"
-    return f"{size:>9}{context.length:>8}{chance:>10.4g}"
+    return f"{size:>9}{context.length:>8}{chance:>10}"
 
 
 def _about(task: Task) -> str:

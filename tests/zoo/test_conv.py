@@ -251,6 +251,14 @@ U, K = torch.zeros(2, 3, 8), torch.zeros(3, 8)
         ({"k": torch.zeros(3, 8, dtype=torch.complex64)}, ("complex64",)),
         ({"u": torch.zeros(3, 8)}, ("(3, 8)", "three axes")),
         ({"u": torch.zeros(2, 3, 8, dtype=torch.int64)}, ("int64",)),
+        ({"u": torch.zeros(2, 3, 0)}, ("one step",)),
+        ({"u": U.to(torch.float8_e4m3fn)}, ("u: ", "float8_e4m3fn")),
+        ({"k": K.to(torch.float8_e4m3fn)}, ("k: ", "float8_e4m3fn")),
+        ({"pre": U.to(torch.float8_e4m3fn)}, ("pre: ", "float8_e4m3fn")),
+        ({"skip": K[:, 0].to(torch.float8_e4m3fn)}, ("skip: ", "float8_e4m3fn")),
+        ({"k": None}, ("NoneType", "expected a tensor")),
+        ({"k": K.numpy()}, ("ndarray", "expected a tensor")),
+        ({"k": (K, K.numpy()), "mode": "two-sided"}, ("tuple", "a pair of them")),
         ({"u": torch.zeros(2, 8, 3)}, ("3 channels", "8", "layout='bdl'")),
         ({"skip": torch.zeros(3, 1)}, ("skip", "(3, 1)", "(3,)")),
         ({"pre": torch.zeros(2, 8, 3)}, ("pre", "(2, 8, 3)", "(2, 3, 8)")),
@@ -280,8 +288,19 @@ def test_errors_name_what_was_given_and_what_can_be(arguments, words):
         assert word in line
 
 
-def test_an_empty_batch():
-    assert fft_conv(U[:0], K).shape == (0, 3, 8)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("shape", [(0, 3, 8), (0, 3, 40), (2, 0, 40)])
+@pytest.mark.parametrize("layout", ["bdl", "bld"])
+def test_an_empty_batch_has_zero_gradients(shape, mode, layout, backend):
+    u, pre, post = (torch.randn(shape).bfloat16() for _ in range(3))
+    u, pre, post = ((x.mT if layout == "bld" else x).requires_grad_() for x in (u, pre, post))
+    kf, kb, skip = (torch.randn(shape[1], *s).requires_grad_() for s in ((8,), (8,), ()))
+    k, leaves = ((kf, kb), [kf, kb]) if mode == "two-sided" else (kf, [kf])
+    y = fft_conv(u, k, skip=skip, pre=pre, post=post, mode=mode, layout=layout, backend=backend)
+    assert (y.shape, y.dtype) == (u.shape, u.dtype)
+    leaves += [u, skip, pre, post]
+    for x, dx in zip(leaves, torch.autograd.grad(y.sum(), leaves), strict=True):
+        assert torch.equal(dx, torch.zeros_like(x))
 
 
 @pytest.mark.gpu

@@ -218,6 +218,79 @@ short_conv(torch.zeros(1, 2, 3), torch.zeros(3, 2), backend="cpu")
     assert re.search(r"ValueError: backend='cpu': no C\+\+ compiler", done.stderr)
 
 
+HOMELESS = """
+import os, pwd, torch
+from zoo.conv import fft_conv
+def no(uid): raise KeyError(uid)
+pwd.getpwuid = no  # a container's user without an entry
+os.environ.pop("HOME", None)
+print(fft_conv(torch.randn(1, 2, 40), torch.randn(2, 40)).shape)
+"""
+
+
+@pytest.mark.parametrize("words", ["g++ '", "/nonexistent/c++ -x", "", "/tmp"])
+def test_a_compiler_that_cannot_even_be_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.setenv("CXX", words)
+    with pytest.raises(build.CannotBuildError, match=r"no C\+\+ compiler") as caught:
+        build.load("tiny", folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_version_that_is_no_text(
+    folder: Path, tmp_path: Path, compiler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = f'[ "$1" = --version ] && printf "\\377\\376 1.0" && exit\nexec {compiler} "$@"'
+    monkeypatch.setenv("CXX", str(script(tmp_path / "cxx", body)))
+    assert build.load("tiny", folder).answer() == 42
+
+
+def test_a_user_without_a_home(folder: Path, tmp_path: Path) -> None:
+    """Then it is kept in the temporary folder, or without that not at all."""
+    homeless = HOMELESS.replace("from zoo.conv import fft_conv", "").rsplit("print", 1)[0]
+    for cache in ("", "~nobody_is_here/x"):
+        place = tmp_path / (cache[1:5] or "empty")
+        place.mkdir()
+        environment = {"SEQZOO_CACHE": cache, "XDG_CACHE_HOME": "", "TMPDIR": str(place)}
+        done = python(homeless + LOAD_TINY, folder, **environment)
+        assert done.stdout == "42\n", done.stderr
+        assert len(list(place.glob("seqzoo-*/tiny-*"))) == 1
+
+
+def test_no_home_and_no_compiler() -> None:
+    done = python(HOMELESS, SEQZOO_CACHE="", XDG_CACHE_HOME="", CXX="g++ '")
+    assert done.stdout == "torch.Size([1, 2, 40])\n", done.stderr
+    [line] = done.stderr.splitlines()
+    assert "torch's own instead: no C++ compiler" in line
+
+
+def test_whatever_goes_wrong_torch_convolves(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(name: str, folder: Path) -> None:
+        raise KeyError("what nobody\nforesaw")
+
+    monkeypatch.setattr(build, "load", fail)
+    module, problem = build._outcome_once.__wrapped__()
+    assert module is None
+    assert "nobody" in str(problem)
+    assert "\n" not in str(problem)
+    assert len(caplog.records) == 1
+
+
+def test_the_standard_ignores_a_relative_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SEQZOO_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for home in ("here", "~/c", "", "./x"):
+        monkeypatch.setenv("XDG_CACHE_HOME", home)
+        assert build._cache() == tmp_path / ".cache" / "seqzoo"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "c"))
+    assert build._cache() == tmp_path / "c" / "seqzoo"
+
+
 def test_off_is_silent() -> None:
     code = "from zoo.conv.cpu import build; print(build.extension(), build.reason())"
     done = python(code, SEQZOO_COMPILER="off")

@@ -52,13 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: list[str]) -> Iterator[str]:
     command, *rest = args
     _known("command", command, WORDS)
-    words = dict(WORDS[command])
+    given: dict[str, str] = {}
     for word in rest:
         name, equals, value = word.partition("=")
         if not equals or not value:
             raise ValueError(f"{word!r} is not word=value")
         _known("word", name, WORDS[command])
-        words[name] = value
+        if name in given:
+            raise ValueError(f"{name} is given twice: {name}={given[name]} and {word}")
+        given[name] = value
+    words = {**WORDS[command], **given}
     _require_triton()
     return _show(words) if command == "show" else _tune(words)
 
@@ -119,7 +122,8 @@ def _tune(words: dict[str, str]) -> Iterator[str]:
     if not torch.cuda.is_available():
         raise ValueError("tune times kernels on a GPU, and torch finds no CUDA device here")
     from zoo.conv.triton import FAMILIES
-    from zoo.conv.triton.configurations import architecture_of, write
+    from zoo.conv.triton.configurations import architecture_of
+    from zoo.conv.triton.table_file import write
     from zoo.conv.triton.tuning import best, timer, tunable
 
     if words["family"]:

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+REALS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
 
 class Arguments(NamedTuple):
     """The tensors of one convolution:   y = post (C x + skip x),   x = pre u.

@@ -9,16 +9,20 @@ are linear in the signal and in the kernels, and their derivatives are the two a
 
 `long_conv_gradients` is all derivatives of the first in one pass, sharing its transforms; it is
 used where nobody differentiates the derivative. Only the arguments are kept for it. Otherwise the
-same is composed of the two differentiable ones.
+same is composed of the two differentiable ones. In forward mode (jvp) too: they are linear in each
+argument, so that a tangent is a sum of convolutions.
 
 To torch each is one opaque node of a known shape: it can be compiled, exported, traced with fake
-tensors and vmapped. Where nothing of that happens, the backend is called at once.
+tensors and vmapped. Where nothing of that happens, the backend is called at once. A transform of
+torch.func differentiates an autograd.Function around the operator, which torch 2.13 cannot compile:
+there `backend="auto"` is plain torch (zoo.conv.ops).
 
-Axes: B batch, D channels, L length, Lk <= L taps, V vmapped.
+Axes: B batch, D channels, L length, Lk <= L taps.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,15 +31,17 @@ from torch._C._functorch import is_legacy_batchedtensor
 from torch.library import define, impl, register_autograd, register_fake, register_vmap
 from torch.nn import Parameter
 
+from zoo.conv import batching
 from zoo.conv.arguments import Arguments, Gradients, computed_in, wide
 from zoo.conv.dispatch import choose
+from zoo.conv.transforms import has_tangent, jvp_rule, transformed
 
 Words = tuple[str, str]  # precision, backend
 
 
 def long_conv(a: Arguments, *words: str) -> Tensor:
     """The convolution, differentiable to any order: see Arguments, and Words."""
-    return (LongConv.apply if _eager(*a) or _transformed() else long_conv_op)(*a, *words)
+    return (LongConv.apply if _by_function(*a) else long_conv_op)(*a, *words)
 
 
 def weight_gradient(g: Tensor, u: Tensor, taps: int, *words: str) -> Tensor:
@@ -44,8 +50,13 @@ def weight_gradient(g: Tensor, u: Tensor, taps: int, *words: str) -> Tensor:
     Args:    g, u  signals of one dtype                        (B, D, L)
     Returns: float64 for float64 signals, else float32         (D, taps)
     """
-    call = WeightGradient.apply if _eager(g, u) or _transformed() else weight_gradient_op
+    call = WeightGradient.apply if _by_function(g, u) else weight_gradient_op
     return call(g, u, taps, *words)
+
+
+def _by_function(*tensors: Tensor | None) -> bool:
+    """Whether an autograd.Function differentiates: neither torch.func nor jvp can an operator."""
+    return _eager(*tensors) or transformed() or has_tangent(*tensors)
 
 
 def _eager(*tensors: Tensor | None) -> bool:
@@ -55,21 +66,21 @@ def _eager(*tensors: Tensor | None) -> bool:
     """
     return (
         not torch.compiler.is_compiling()
-        and not _transformed()
+        and not torch._C._are_functorch_transforms_active()
         and torch._C._len_torch_dispatch_stack() == 0
         and all(x is None or _is_plain(x) for x in tensors)
     )
 
 
 def _is_plain(x: Tensor) -> bool:
-    """Numbers, of no subclass, nor the many cotangents of autograd.grad(is_grads_batched=True)."""
-    is_one = type(x) is Tensor or type(x) is Parameter
-    return is_one and not x.is_meta and not is_legacy_batchedtensor(x)
+    """Numbers in memory: no subclass, no view that is to be negated, no zeros without memory.
 
-
-def _transformed() -> bool:
-    """Whether torch.func is at work: its `grad` cannot differentiate an operator (torch 2.13)."""
-    return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
+    Nor the many cotangents of autograd.grad(is_grads_batched=True).
+    """
+    is_one = (type(x) is Tensor or type(x) is Parameter) and not is_legacy_batchedtensor(x)
+    if not is_one or x.is_meta or x.is_neg():
+        return False
+    return not torch._is_zerotensor(x)  # pyright: ignore[reportPrivateImportUsage]
 
 
 # What is computed.
@@ -151,12 +162,13 @@ def _as_gradients(u: Tensor, *rest: Any) -> list[Tensor | None]:
 
 def _save_long_conv(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:6])
+    ctx.save_for_forward(*inputs[:6])
     ctx.words = inputs[6:]
 
 
 def _differentiate_long_conv(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
     (g,), a = grads, Arguments(*ctx.saved_tensors)
-    if torch.is_grad_enabled():  # somebody differentiates this derivative
+    if torch.is_grad_enabled() or has_tangent(g, *a):  # somebody differentiates this derivative
         found = differentiable_gradients(g, a, ctx.words)
     else:
         found = (_gradients if _eager(g, *a) else gradients_op)(g, *a, *ctx.words)
@@ -182,13 +194,34 @@ def differentiable_gradients(g: Tensor, a: Arguments, words: Words) -> Gradients
 
 def _save_weight_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:2])
-    ctx.words = inputs[3:]
+    ctx.save_for_forward(*inputs[:2])
+    ctx.taps, *ctx.words = inputs[2:]
 
 
 def _differentiate_weight_gradient(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
     (g, u), h = ctx.saved_tensors, grads[0].contiguous()
     into_g = long_conv(Arguments(u, forward=h), *ctx.words)
     return into_g, long_conv(Arguments(g, backward=h), *ctx.words), None, None, None
+
+
+def _push_long_conv(ctx: Any, saved: Any, tangents: Any) -> Tensor:
+    """Forward mode: linear in u, in each gate, and in kernels and skip together."""
+    a, t = Arguments(*saved), Arguments(*tangents[:6])
+    moved = [a._replace(**{n: x}) for n in ("u", "pre", "post") if (x := getattr(t, n)) is not None]
+    if t.forward is not None or t.backward is not None:
+        moved.append(a._replace(forward=t.forward, backward=t.backward, skip=t.skip))
+    elif t.skip is not None:  # there is a kernel always
+        nothing = torch.zeros_like(t.skip)[:, None]
+        moved.append(a._replace(forward=nothing, backward=None, skip=t.skip))
+    parts = [long_conv(each, *ctx.words) for each in moved]
+    return sum(parts[1:], parts[0])
+
+
+def _push_weight_gradient(ctx: Any, saved: Any, tangents: Any) -> Tensor:
+    (g, u), (dg, du, *_) = saved, tangents
+    pairs = [(x, y) for x, y in ((dg, u), (g, du)) if x is not None and y is not None]
+    parts = [weight_gradient(*each, ctx.taps, *ctx.words) for each in pairs]
+    return sum(parts[1:], parts[0])
 
 
 register_autograd("seqzoo::long_conv", _differentiate_long_conv, setup_context=_save_long_conv)
@@ -198,13 +231,20 @@ register_autograd(
     setup_context=_save_weight_gradient,
 )
 
+_vmap_long_conv = partial(batching.long_conv, lambda *a: long_conv(Arguments(*a[:6]), *a[6:]))
+_vmap_weight_gradient = partial(batching.weight_gradient, weight_gradient)
+register_vmap("seqzoo::long_conv", _vmap_long_conv)
+register_vmap("seqzoo::long_conv_weight_gradient", _vmap_weight_gradient)
+register_vmap("seqzoo::long_conv_gradients", partial(batching.gradients, gradients_op))
+
 
 class LongConv(torch.autograd.Function):
     """The same where nothing is traced, and where functions are transformed."""
 
-    generate_vmap_rule = True
+    vmap = staticmethod(_vmap_long_conv)
     setup_context = staticmethod(_save_long_conv)
     backward = staticmethod(_differentiate_long_conv)
+    jvp = jvp_rule(_push_long_conv)
 
     @staticmethod
     def forward(*args: Any) -> Tensor:
@@ -214,65 +254,11 @@ class LongConv(torch.autograd.Function):
 class WeightGradient(torch.autograd.Function):
     """The same where nothing is traced, and where functions are transformed."""
 
-    generate_vmap_rule = True
+    vmap = staticmethod(_vmap_weight_gradient)
     setup_context = staticmethod(_save_weight_gradient)
     backward = staticmethod(_differentiate_weight_gradient)
+    jvp = jvp_rule(_push_weight_gradient)
 
     @staticmethod
     def forward(*args: Any) -> Tensor:
         return (_weight_gradient if _eager(*args[:2]) else weight_gradient_op)(*args)
-
-
-# vmap: V goes into the batch, or into the channels where each of V has kernels of its own.
-
-
-def _vmap_long_conv(info: Any, in_dims: Any, u: Tensor, *rest: Any) -> tuple[Tensor, int]:
-    size, tensors, words = info.batch_size, (u, *rest[:5]), rest[5:]
-    if any(dim is not None for dim in in_dims[1:4]):
-        folded = _into_channels(size, in_dims[:6], tensors)
-        return long_conv_op(*folded, *words).unflatten(1, (size, -1)), 1
-    signals = [_in_front(size, dim, x) for dim, x in zip(in_dims, tensors, strict=False)]
-    batch = [None if x is None else x.flatten(0, 1) for x in signals]
-    y = long_conv_op(batch[0], *tensors[1:4], batch[4], batch[5], *words)
-    return y.unflatten(0, (size, -1)), 0
-
-
-def _vmap_gradients(
-    info: Any, in_dims: Any, *args: Any
-) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
-    folded = _into_channels(info.batch_size, in_dims[:7], args[:7])
-    found = gradients_op(*folded, *args[7:])
-    channels = (1, 0, 0, 0, 1, 1)
-    axes = tuple(0 if x is None else axis for x, axis in zip(args[1:7], channels, strict=True))
-    return tuple(
-        dx.new_empty(info.batch_size, 0) if x is None else dx.unflatten(axis, (info.batch_size, -1))
-        for x, dx, axis in zip(args[1:7], found, axes, strict=True)
-    ), axes
-
-
-def _vmap_weight_gradient(
-    info: Any, in_dims: Any, g: Tensor, u: Tensor, *rest: Any
-) -> tuple[Tensor, int]:
-    folded = _into_channels(info.batch_size, in_dims[:2], (g, u))
-    return weight_gradient_op(*folded, *rest).unflatten(0, (info.batch_size, -1)), 0
-
-
-register_vmap("seqzoo::long_conv", _vmap_long_conv)
-register_vmap("seqzoo::long_conv_gradients", _vmap_gradients)
-register_vmap("seqzoo::long_conv_weight_gradient", _vmap_weight_gradient)
-
-
-def _in_front(size: int, dim: int | None, x: Tensor | None) -> Tensor | None:
-    if x is None:
-        return None
-    return x.expand(size, *x.shape) if dim is None else x.movedim(dim, 0)
-
-
-def _into_channels(size: int, dims: Any, tensors: Any) -> list[Tensor | None]:
-    """(V, B, D, L) to (B, V D, L), (V, D, Lk) to (V D, Lk), (V, D) to (V D)."""
-    front = [_in_front(size, dim, x) for dim, x in zip(dims, tensors, strict=True)]
-    return [None if x is None else _folded(x) for x in front]
-
-
-def _folded(x: Tensor) -> Tensor:
-    return x.transpose(0, 1).flatten(1, 2) if x.dim() == 4 else x.flatten(0, 1)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from zoo.conv import reference
-from zoo.conv.arguments import Arguments
+from zoo.conv.arguments import REALS, Arguments
 from zoo.conv.dispatch import BACKENDS, PRECISIONS, Backend, Precision
-from zoo.conv.forward_mode import needs_reference
 from zoo.conv.lags import MODES, Mode, by_lag
 from zoo.conv.operators import long_conv
+from zoo.conv.transforms import transformed_in_compiler
 
 Layout = Literal["bdl", "bld"]
 
@@ -43,12 +43,16 @@ def fft_conv(  # noqa: PLR0913
                 with products of half precision where u has it and the backend can (triton);
                 "fp32" is float32 always; "tf32", "fp16", "bf16": operands so rounded (triton).
     backend     "auto": the table in zoo.conv.dispatch; "reference": the plain formula, which torch
-                differentiates itself, in forward mode too (there "auto" takes it); "spectral":
+                differentiates itself ("auto" takes it where torch.func is compiled); "spectral":
                 torch.fft; "cpu": compiled C++; "triton": GPU kernels.
 
-    The result has the dtype and the layout of u. Errors are relative to the size of the whole
-    output, not of each element: through rounding, y_t may depend on the future at the level of
-    1e-6 (float32) of its size, and one NaN in a row makes the row NaN.
+    The result has the dtype and the layout of u. For derivatives only the arguments are kept, and
+    copies of those that are cast: half kernels, half signals beside others of another dtype.
+
+    Errors are relative to the size of the whole row, not of each element. So rounding lets the
+    future leak: y_t depends on later inputs by about 1e-7 (float32) of *their* size times the
+    kernel's peak; where they are 1e8 times larger than the earlier ones, y_t is noise. One NaN
+    makes its row NaN.
 
     Args:    u          signal, any strides                     (B, D, L), or (B, L, D): layout
              k          kernel, zero beyond its taps; two-sided: the pair (kf, kb)         (D, Lk)
@@ -61,15 +65,14 @@ def fft_conv(  # noqa: PLR0913
     _check_words(precision, backend, layout)
     kernels = _kernels(k, mode)
     _check_shapes(u, kernels, skip, (pre, post), layout)
-    if u.numel() == 0:  # FFT libraries refuse an empty batch
-        return u.clone()
     wide = _computed_in(u, kernels, precision)
     kernels = tuple(each.to(wide) for each in kernels)
     skip = None if skip is None else skip.to(wide)
-    narrow = wide if backend == "reference" else _signal_dtype(wide, u, pre, post)
+    is_plain = _is_plain(u, precision, backend)
+    narrow = wide if is_plain else _signal_dtype(wide, u, pre, post)
     x, pre, post = (_as_bdl(each, layout, narrow) for each in (u, pre, post))
     assert x is not None
-    if backend == "reference" or needs_reference((x, *kernels, skip, pre, post), backend):
+    if is_plain:
         y = _plain(x, kernels, skip, pre, post, mode)
     else:
         forward, backward = by_lag(kernels, mode, x.shape[-1])
@@ -80,6 +83,13 @@ def fft_conv(  # noqa: PLR0913
 def _as_bdl(x: Tensor | None, layout: Layout, dtype: torch.dtype) -> Tensor | None:
     """A view (B, D, L), or a copy where the dtype is another."""
     return None if x is None else (x.mT if layout == "bld" else x).to(dtype)
+
+
+def _is_plain(u: Tensor, precision: Precision, backend: Backend) -> bool:
+    """Whether torch is to differentiate the plain formula; an empty batch is no FFT's concern."""
+    if backend == "reference" or u.numel() == 0:
+        return True
+    return backend == "auto" and precision in ("auto", "fp32") and transformed_in_compiler()
 
 
 def _plain(
@@ -123,7 +133,9 @@ def _check_words(precision: str, backend: str, layout: str) -> None:
 def _kernels(k: Tensor | tuple[Tensor, Tensor], mode: Mode) -> tuple[Tensor, ...]:
     if mode not in MODES:
         raise ValueError(f"mode={mode!r}: choose from {', '.join(MODES)}")
-    kernels = (k,) if isinstance(k, Tensor) else tuple(k)
+    kernels = tuple(k) if isinstance(k, tuple | list) else (k,)
+    if not all(isinstance(each, Tensor) for each in kernels):
+        raise ValueError(f"k is of {type(k).__name__}: expected a tensor, or a pair of them")
     wanted = 2 if mode == "two-sided" else 1
     if len(kernels) != wanted:
         what = "the pair (k_forward, k_backward)" if wanted == 2 else "one kernel"
@@ -146,20 +158,22 @@ def _check_shapes(
     gates: tuple[Tensor | None, Tensor | None],
     layout: Layout,
 ) -> None:
-    if u.dim() != 3 or not u.is_floating_point():
+    if u.dim() != 3 or u.dtype not in REALS:
         raise ValueError(f"u: {_show(u)}; expected real numbers of three axes, layout={layout!r}")
     channels, length = (u.shape[1:] if layout == "bdl" else u.shape[:0:-1])[:2]
+    if length < 1:
+        raise ValueError(f"u: {_show(u)}; expected one step or more, layout={layout!r}")
     for k in kernels:
         _check_kernel(k, channels, length, layout)
         _check_device("k", k, u)
     if skip is not None:
-        if tuple(skip.shape) != (channels,) or not skip.is_floating_point():
+        if tuple(skip.shape) != (channels,) or skip.dtype not in REALS:
             raise ValueError(f"skip: {_show(skip)}; expected one real per channel, ({channels},)")
         _check_device("skip", skip, u)
     for name, gate in zip(("pre", "post"), gates, strict=True):
         if gate is None:
             continue
-        if gate.shape != u.shape or not gate.is_floating_point():
+        if gate.shape != u.shape or gate.dtype not in REALS:
             raise ValueError(
                 f"{name}: {_show(gate)}; expected reals of the shape of u, {tuple(u.shape)}"
             )
@@ -172,7 +186,7 @@ def _check_device(name: str, x: Tensor, u: Tensor) -> None:
 
 
 def _check_kernel(k: Tensor, channels: int, length: int, layout: Layout) -> None:
-    if k.dim() != 2 or not k.is_floating_point():
+    if k.dim() != 2 or k.dtype not in REALS:
         raise ValueError(f"k: {_show(k)}; expected real numbers (channels, taps)")
     if k.shape[0] != channels:
         raise ValueError(

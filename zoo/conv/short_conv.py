@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from zoo.conv import short_operators, short_reference
-from zoo.conv.forward_mode import needs_reference
+from zoo.conv.arguments import REALS, computed_in
+from zoo.conv.transforms import transformed_in_compiler
 
 Activation = Literal["silu"]
 ShortBackend = Literal["auto", "reference", "cpu", "triton"]
 BACKENDS = ("auto", "reference", "cpu", "triton")
-DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 def short_conv(
@@ -36,19 +35,20 @@ def short_conv(
              w           weights                                     (D, S)
              bias        added                                       (D,)
              activation  f: None, or "silu", x / (1 + exp(-x))
-             backend     "auto" takes what is there; "reference" is plain torch, the one that
-                         forward-mode derivatives (jvp) go through
+             backend     "auto" takes what is there; "reference" is plain torch ("auto" takes it
+                         where torch.func is compiled)
     Returns: the output, with the dtype and the layout of u          (B, L, D)
     Raises:  ValueError naming the shape or the word that cannot be.
     """
     _check_words(activation, backend)
     _check_shapes(u, w, bias)
-    dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
+    dtype = computed_in(u)
     w = w.to(dtype)
     if w.shape[1] > u.shape[1] > 0:
         w = w[:, -u.shape[1] :]
     bias = None if bias is None else bias.to(dtype)
-    if backend == "reference" or u.numel() == 0 or needs_reference((u, w, bias), backend):
+    is_compiled = backend == "auto" and transformed_in_compiler()
+    if backend == "reference" or u.numel() == 0 or is_compiled:
         return short_reference.convolve(u, w, bias, activation == "silu")
     return short_operators.short_conv(u, w, bias, activation == "silu", backend)
 
@@ -61,16 +61,16 @@ def _check_words(activation: str | None, backend: str) -> None:
 
 
 def _check_shapes(u: Tensor, w: Tensor, bias: Tensor | None) -> None:
-    if u.dim() != 3 or u.dtype not in DTYPES:
+    if u.dim() != 3 or u.dtype not in REALS:
         raise ValueError(f"u: {_show(u)}; expected real numbers (batch, length, channels)")
     channels = u.shape[2]
-    if w.dim() != 2 or w.shape[0] != channels or w.shape[1] < 1 or not w.is_floating_point():
+    if w.dim() != 2 or w.shape[0] != channels or w.shape[1] < 1 or w.dtype not in REALS:
         raise ValueError(
             f"w: {_show(w)}; expected (channels, taps) = ({channels}, 1 or more) for u "
             f"{tuple(u.shape)}; a signal (batch, channels, length) goes in as u.mT"
         )
-    if bias is not None and tuple(bias.shape) != (channels,):
-        raise ValueError(f"bias: {_show(bias)}; expected one per channel, ({channels},)")
+    if bias is not None and (tuple(bias.shape) != (channels,) or bias.dtype not in REALS):
+        raise ValueError(f"bias: {_show(bias)}; expected one real per channel, ({channels},)")
     for name, x in (("w", w), ("bias", bias)):
         if x is not None and x.device != u.device:
             raise ValueError(

@@ -7,6 +7,8 @@ Axes: B batch, L length, D channels, S taps, V the axis of vmap.
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -14,14 +16,15 @@ import torch
 from torch import Tensor
 
 from zoo.conv import short_reference
+from zoo.conv.transforms import has_tangent, jvp_rule, transformed
 
 Gradients = tuple[Tensor, Tensor, Tensor]
 
 
 def short_conv(u: Tensor, w: Tensor, bias: Tensor | None, silu: bool, backend: str) -> Tensor:  # noqa: FBT001
     """See short_reference.convolve; differentiable to any order."""
-    transformed = not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
-    run = ShortConvUnderTransforms.apply if transformed else short_conv_op
+    is_transformed = transformed() or has_tangent(u, w, bias)
+    run = ShortConvUnderTransforms.apply if is_transformed else short_conv_op
     return run(u, w, bias, silu, backend)
 
 
@@ -64,11 +67,11 @@ def backend_for(u: Tensor, backend: str) -> ModuleType:
     """
     if backend == "reference":
         return short_reference
-    if backend == "triton" or (backend == "auto" and u.is_cuda):
-        from zoo.conv.triton import short_conv as module
-    else:
-        from zoo.conv.cpu import short_conv as module
-    problem = module.refusal(u)
+    name = "triton" if backend == "triton" or (backend == "auto" and u.is_cuda) else "cpu"
+    module, problem = short_reference, "triton is not installed"
+    if name == "cpu" or find_spec("triton") is not None:  # its kernels' module imports triton
+        module = import_module(f"zoo.conv.{name}.short_conv")
+        problem = module.refusal(u)
     if problem is None:
         return module
     if backend == "auto":
@@ -110,12 +113,13 @@ def _(
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     u, w, bias, ctx.silu, ctx.backend = inputs
     ctx.save_for_backward(u, w, bias)
+    ctx.save_for_forward(u, w, bias)
 
 
 def _backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
     [g] = grad_outputs
     u, w, bias = ctx.saved_tensors
-    if torch.is_grad_enabled():  # someone will differentiate this
+    if torch.is_grad_enabled() or has_tangent(g, u, w, bias):  # someone differentiates this
         du, dw, dbias = short_reference.gradients(g, u, w, bias, ctx.silu)
     else:
         du, dw, dbias = short_conv_backward(g, u, w, bias, ctx.silu, ctx.backend)
@@ -170,8 +174,22 @@ torch.library.register_vmap("seqzoo::short_conv", _vmapped)
 torch.library.register_vmap("seqzoo::short_conv_backward", _vmapped_backward)
 
 
+def _push(ctx: Any, saved: Any, tangents: Any) -> Tensor:
+    """Forward mode: dy = f'(z) dz, and z is linear in u, and in the weights and the bias."""
+    (u, w, bias), (du, dw, db, *_) = saved, tangents
+    parts = [] if du is None else [short_conv(du, w, None, False, ctx.backend)]
+    if dw is not None or db is not None:
+        dw = torch.zeros_like(w) if dw is None else dw
+        parts.append(short_conv(u, dw, db, False, ctx.backend))
+    dz = sum(parts[1:], parts[0])
+    if not ctx.silu:
+        return dz
+    z = short_conv(u, w, bias, False, ctx.backend)
+    return dz * short_reference.silu_slope(z)
+
+
 class ShortConvUnderTransforms(torch.autograd.Function):
-    """The same for torch.func.grad, which cannot differentiate an operator (torch 2.13)."""
+    """The same for torch.func.grad and jvp, which cannot differentiate an operator (torch 2.13)."""
 
     @staticmethod
     def forward(*arguments: Any) -> Tensor:
@@ -179,4 +197,5 @@ class ShortConvUnderTransforms(torch.autograd.Function):
 
     setup_context = staticmethod(_keep)
     backward = staticmethod(_backward)
+    jvp = jvp_rule(_push)
     vmap = staticmethod(_vmapped)

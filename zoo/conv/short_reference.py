@@ -18,7 +18,7 @@ def convolve(u: Tensor, w: Tensor, bias: Tensor | None, silu: bool) -> Tensor:  
     Returns: the output, of the dtype of u                     (B, L, D)
     """
     z = _weighted(_delayed(u.to(w.dtype), w), w, bias)
-    return (F.silu(z) if silu else z).to(u.dtype)
+    return (z * z.sigmoid() if silu else z).to(u.dtype)  # F.silu: no jvp of its gradient
 
 
 def gradients(
@@ -36,13 +36,17 @@ def gradients(
     length, taps = u.shape[1], w.shape[1]
     x, h = _delayed(u.to(w.dtype), w), g.to(w.dtype)
     if silu:
-        z = _weighted(x, w, bias)
-        sigmoid = z.sigmoid()
-        h = h * (sigmoid * (1 + z * (1 - sigmoid)))
+        h = h * silu_slope(_weighted(x, w, bias))
     ahead = F.pad(h, (0, 0, 0, taps - 1))  # (B, L + S - 1, D)
     du = _weighted(ahead, w.flip(-1), None)
     dw = [(h * x[:, j : j + length]).sum((0, 1)) for j in range(taps)]
     return du.to(u.dtype), torch.stack(dw, -1), h.sum((0, 1))
+
+
+def silu_slope(z: Tensor) -> Tensor:
+    """f'(z) of f(z) = z / (1 + exp(-z)), of any shape."""
+    sigmoid = z.sigmoid()
+    return sigmoid * (1 + z * (1 - sigmoid))
 
 
 def _delayed(x: Tensor, w: Tensor) -> Tensor:

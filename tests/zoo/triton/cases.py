@@ -31,6 +31,11 @@ class Case:
     architectures: tuple[int, ...]  # whose rows these are
 
     @property
+    def precision(self) -> str:
+        """The word that asks for these dots, whatever the signal."""
+        return "fp32" if self.dots == "tf32x3" else self.dots
+
+    @property
     def module(self) -> Any:
         """The three functions."""
         return import_module(f"{backend.__name__}.{self.family}")
@@ -46,7 +51,7 @@ class Case:
 
     @contextmanager
     def in_force(self) -> Iterator[None]:
-        """Launchers find the rows of this case, whatever the length of the signal."""
+        """The backend takes this family and finds the rows of this case, whatever the length."""
         mine = {
             row.role: row
             for row in _looked_up(self.family, self.dots, self.length, self.architectures[0])
@@ -57,7 +62,10 @@ class Case:
             assert length <= self.length
             return mine[role]
 
-        with mock.patch.object(configurations, "find_for", find_for):
+        with (
+            mock.patch.object(configurations, "find_for", find_for),
+            mock.patch.object(backend, "family_of", return_value=self.module),
+        ):
             yield
 
     def __str__(self) -> str:

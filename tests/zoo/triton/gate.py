@@ -4,6 +4,7 @@
     python tests/zoo/triton/gate.py toeplitz sm90      only names that hold all these words
     python tests/zoo/triton/gate.py --representative   one launch for each role
     python tests/zoo/triton/gate.py --write [words]    measure again, write gate.json
+    python tests/zoo/triton/gate.py --missing [words]  measure and write what gate.json lacks
 
 Each launch that the shipped table can lead to (launches.py) is compiled ahead of time with the
 types, constants and divisibilities that it would have had.
@@ -155,18 +156,21 @@ def verdict(
 
 def main(arguments: list[str]) -> int:
     """1 if anything is wrong."""
-    write, words = "--write" in arguments, [word for word in arguments if word != "--write"]
+    missing = "--missing" in arguments
+    write = missing or "--write" in arguments
+    words = [word for word in arguments if word not in ("--write", "--missing")]
     book = json.loads(JSON.read_text())
-    ratchet = book["triton"] == triton.__version__ and not write
     everything = recorded()
     names = {launch.name for launch in everything}
     wrong = 0
-    if ratchet:
+    if ratchet := book["triton"] == triton.__version__ and not write:
         for name in sorted(names ^ set(book["kernels"])):
             wrong += 1
-            where = "the table" if name in names else "gate.json"
-            print(f"FAULT {name} | is only in {where}: python tests/zoo/triton/gate.py --write")
+            where, option = ("the table", "missing") if name in names else ("gate.json", "write")
+            print(f"FAULT {name} | is only in {where}: python tests/zoo/triton/gate.py --{option}")
     for launch in chosen(words, everything):
+        if missing and launch.name in book["kernels"]:
+            continue
         now, found = verdict(launch, book, ratchet=ratchet)
         wrong += bool(found)
         facts = " ".join(f"{k} {v}" for k, v in now.items())

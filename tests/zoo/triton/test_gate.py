@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from tests.zoo.triton import gate
 from tests.zoo.triton.launches import Recorded
@@ -56,6 +59,44 @@ def test_one_launch_of_each_kernel_passes() -> None:
 def test_every_shipped_configuration_passes(architecture: str) -> None:
     run = run_gate(architecture)
     assert run.returncode == 0, wrong(run)
+
+
+def launch_of(**arguments: Any) -> Recorded:
+    """A launch of a kernel of two tensors, a count, a flag and a constant."""
+    names = {"x": False, "y": False, "count": False, "FLAG": True, "M": True}
+    parameters = [SimpleNamespace(name=k, is_constexpr=v) for k, v in names.items()]
+    kernel = SimpleNamespace(__name__="kernel", params=parameters)
+    row = Configuration("f", "role", 64, "fp16", 90, {}, 4, 2)
+    given = {"x": torch.empty(1), "y": None, "count": 32, "FLAG": False, "M": 64}
+    return Recorded(kernel, row, {**given, **arguments})
+
+
+def test_names_say_all_that_the_compiler_sees() -> None:
+    """Two launches with one name would be one entry of gate.json, and one never compiled."""
+    changes: list[dict[str, Any]] = [
+        {},
+        {"x": torch.empty(1, dtype=torch.bfloat16)},
+        {"y": torch.empty(1)},
+        {"y": torch.empty(1, dtype=torch.float16)},
+        {"count": 1},
+        {"count": 5},
+        {"FLAG": True},
+        {"M": 128},
+    ]
+    names = [launch_of(**change).name for change in changes]
+    assert names[0] == "f-role-64-fp16-sm90 kernel fp32:x M=64"
+    assert names[5] == "f-role-64-fp16-sm90 kernel fp32:x odd:count M=64"
+    assert len(set(names)) == len(names)
+    assert launch_of(count=48).name == names[0]
+
+
+def test_gate_json_has_every_number_of_columns() -> None:
+    """M doubles with the length: between the ends of rows as well."""
+    names = "\n".join(json.loads(gate.JSON.read_text())["kernels"])
+    for kernel in ("columns_kernel", "columns_inverse_kernel"):
+        pairs = set(re.findall(rf"{kernel} .* M=(\d+) P=(\d+)", names))
+        short = {("32", "256")} | {(str(m), "1024") for m in (16, 32, 64, 128)}
+        assert pairs == short | {(str(m), "4096") for m in (64, 128, 256)}
 
 
 def test_the_limits_are_absolute() -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tests.zoo.triton.emulation import Traffic, emulated
-from tests.zoo.triton.exact import NAMES, Problem, bound, error, expected, problem
+from tests.zoo.triton.exact import NAMES, Problem, bound, error, error_in, expected, problem
 from zoo.conv import triton as backend
 from zoo.conv.arguments import Arguments
 from zoo.conv.triton import monarch, monarch_long, monarch_long_call, tables
@@ -68,11 +68,12 @@ def check(p: Problem, precision: str) -> None:
         assert (found is None) == (exact is None), name
         if found is not None and exact is not None:
             is_signal = name in ("y", "u", "pre", "post")
-            assert error(found, exact) <= bound(dots, p.u.dtype, is_signal=is_signal), name
+            limit = bound(dots, p.u.dtype, is_signal=is_signal)
+            assert error_in(p, name, found, exact) <= limit, name
 
 
 @pytest.mark.parametrize(
-    ("n", "dots"), [(1024, "tf32x3"), (2048, "fp16"), (4096, "tf32x3"), (8192, "bf16")]
+    ("n", "dots"), [(1024, "tf32x3"), (2048, "fp16"), (4096, "bf16"), (8192, "fp16")]
 )
 def test_spectrum_is_that_of_the_ring(n: int, dots: Dots) -> None:
     """K[(k1 k2), k3] = sum_t x_t w^t exp(-2 pi i t k / n), k = k1 + n1 (k2 + n2 k3)."""
@@ -207,6 +208,7 @@ def in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monarch_long_call, "SCRATCH_BYTES", 4 * 8 * 8192)
 
 
+@pytest.mark.slow
 def test_pieces_of_batch_and_channels_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where scratch is short a call is cut into pieces: the same bits."""
     p = problem((1, 2, 5001), taps=(7, 0))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 from zoo.conv import __main__ as program
-from zoo.conv.triton import configurations, tuning
+from zoo.conv.triton import configurations, table_file, tuning
 from zoo.conv.triton.configurations import Configuration, shipped
 
 
@@ -26,6 +28,10 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         (["show", "arch=9"], "'arch' is not a word; nearest: architecture"),
         (["show", "architecture=75"], "'75' is not a architecture; nearest: 100, 80, 90"),
         (["tune", "out="], "'out=' is not word=value"),
+        (
+            ["show", "architecture=80", "architecture=90"],
+            "architecture is given twice: architecture=80 and architecture=90",
+        ),
         (["tune"], "finds no CUDA device here"),
     ],
 )
@@ -92,7 +98,7 @@ def test_tune_writes_what_it_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(tuning, "timer", lambda row: lambda other: float(other.stages))
     file = tmp_path / "found.json"
     assert program.main(["tune", f"out={file}", "family=toeplitz"]) == 0
-    rows = configurations.read(file)
+    rows = table_file.read(file)
     assert rows
     assert all(r.family == "toeplitz" and r.architecture == 90 and r.stages == 1 for r in rows)
     assert [p.name for p in tmp_path.iterdir()] == ["found.json"]
@@ -108,3 +114,13 @@ def test_tune_into_a_place_that_is_not_there(
     monkeypatch.setattr(configurations, "architecture_of", lambda device: 90)
     assert program.main(["tune", f"out={tmp_path}/no/such.json"]) == 2
     assert f"No such file or directory: '{tmp_path}/no/" in capsys.readouterr().err
+
+
+def test_the_benchmark_takes_no_words() -> None:
+    """A word that does nothing would be believed to do something."""
+    script = Path(__file__).parents[3] / "benchmarks" / "gpu_conv.py"
+    command = [sys.executable, str(script), "length=64"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode != 0
+    assert not run.stdout
+    assert run.stderr == "length=64: this takes no words\n"

@@ -95,6 +95,35 @@ def test_exactly_causal_and_batch_invariant() -> None:
     assert torch.equal(kernels.convolve(u[1:2], w, bias, True)[0], y[1])
 
 
+WITHOUT_TRITON = """
+import importlib.util, sys
+plain = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "triton" else plain(name, *rest)
+sys.modules["triton"] = None  # importing it fails
+import torch
+from zoo.conv import short_reference
+from zoo.conv.short_operators import backend_for
+class OnGpu:
+    is_cuda = True
+assert backend_for(OnGpu(), "auto") is short_reference
+from zoo.conv.short_conv import short_conv
+try:
+    short_conv(torch.ones(1, 8, 2), torch.ones(2, 3), backend="triton")
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_without_triton_installed() -> None:
+    """Plain torch by itself; one line to who asks for triton by name."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", WITHOUT_TRITON]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert run.stdout == (
+        "backend='triton': triton is not installed; use backend='auto' or 'reference'\n"
+    ), run.stderr
+
+
 def test_compiled_without_spills() -> None:
     """In a process of its own: the interpreter leaves traces in triton."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

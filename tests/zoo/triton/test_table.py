@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from tests.zoo.triton.cases import cases
+from zoo.conv import __main__ as program
 from zoo.conv import triton as backend
 from zoo.conv.triton import configurations
 from zoo.conv.triton.configurations import (
@@ -19,10 +21,9 @@ from zoo.conv.triton.configurations import (
     dots_of,
     find_for,
     reach,
-    read,
     shipped,
-    write,
 )
+from zoo.conv.triton.table_file import read, write
 
 DOTS = ("tf32x3", "tf32", "fp16", "bf16")
 
@@ -56,6 +57,11 @@ def test_a_family_has_the_same_rows_on_every_architecture(family: str) -> None:
         for architecture in ARCHITECTURES
     ]
     assert kinds[0] == kinds[1] == kinds[2]
+
+
+def test_classes_end_at_multiples_of_16() -> None:
+    """Signals are extended to those: the family and the rows for a length stay the same."""
+    assert not any(row.length % backend.STEPS for row in shipped())
 
 
 @pytest.mark.parametrize("dots", DOTS)
@@ -108,13 +114,83 @@ def test_a_file_replaces_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("{", "not a table"),
         ("[]", "not a table"),
         ('{"rows": [{"family": "toeplitz"}]}', "not a table"),
+        ('{"rows": [3]}', "3 is not a row"),
+        ('{"rows": 3}', "not a table"),
     ],
 )
 def test_a_damaged_file_is_one_line(tmp_path: Path, content: str, message: str) -> None:
     file = tmp_path / "table.json"
     file.write_text(content)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as caught:
         read(file)
+    assert "\n" not in str(caught.value)
+
+
+def row_of(role: str, length: int = 1024, family: str = "monarch", dots: str = "tf32x3") -> Any:
+    """A shipped row of sm_80, as it stands in a file."""
+    keys = {row.key: row for row in shipped()}
+    return write([keys[family, role, length, dots, 80]])["rows"][0]
+
+
+@pytest.mark.parametrize(
+    ("row", "change", "message"),
+    [
+        (row_of("spectrum"), {"blocks": {"N1": 16, "N2": 1, "N3": 64}}, "different N1, N2, N3"),
+        (row_of("spectrum"), {"blocks": {"N1": 16, "N2": 1, "N3": 16}}, "is 256, not 1024"),
+        (row_of("spectrum"), {"blocks": {"N1": 32, "N3": 32}}, "blocks N1, N3 in place of"),
+        (row_of("spectrum"), {"blocks": {"N1": 24, "N2": 1, "N3": 32}}, "N1=24 is no power of two"),
+        (row_of("spectrum"), {"blocks": {"N1": 1, "N2": 32, "N3": 32}}, "N1=1 is no power of two"),
+        (row_of("spectrum"), {"blocks": {"N1": 32.0, "N2": 1, "N3": 32}}, "N1=32.0 is no int"),
+        (row_of("spectrum"), {"blocks": [32, 1, 32]}, "is no dict"),
+        (row_of("spectrum"), {"warps": 3}, "warps=3 is no power of two"),
+        (row_of("spectrum"), {"warps": 64}, "warps=64 is no power of two"),
+        (row_of("spectrum"), {"warps": True}, "warps=True is no int"),
+        (row_of("spectrum"), {"warps": "4"}, "warps='4' is no int"),
+        (row_of("spectrum"), {"stages": 0}, "stages=0 is not"),
+        (row_of("spectrum"), {"family": ["monarch"]}, "is no str"),
+        (row_of("spectrum"), {"more": 1}, "unexpected keyword"),
+        (
+            row_of("columns", 8192, "monarch_long"),
+            {"blocks": {"LINES": 32, "COLUMNS": 512, "DEPTH": 32}},
+            "COLUMNS=512 are more than a line has, 256",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("fresh_tables")
+def test_rows_that_kernels_could_not_run_are_one_line(
+    row: Any,
+    change: dict[str, Any],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """They would read out of bounds, or compute another transform, without a word."""
+    file = tmp_path / "table.json"
+    file.write_text(json.dumps({"rows": [{**row, **change}]}))
+    monkeypatch.setenv(configurations.TABLE_FILE, str(file))
+    assert program.main(["show"]) == 2
+    out, err = capsys.readouterr()
+    assert not out.replace("sm_80\n", "")
+    assert message in err
+    assert err.startswith(f"zoo.conv: {file}: ")
+    assert err.count("\n") == 1
+
+
+def test_the_same_row_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "table.json"
+    file.write_text(json.dumps({"rows": 2 * [row_of("spectrum")]}))
+    with pytest.raises(ValueError, match="is there twice"):
+        read(file)
+
+
+def test_other_radices_in_every_role_are_taken(tmp_path: Path) -> None:
+    """16 x 64 for 1024, where all kernels of the class agree on it."""
+    blocks = {"N1": 16, "N2": 1, "N3": 64}
+    rows = [row_of(role) for role in ("spectrum", "convolve", "correlate", "finish")]
+    file = tmp_path / "table.json"
+    file.write_text(json.dumps({"rows": [{**row, "blocks": blocks} for row in rows]}))
+    assert all(row.blocks == blocks for row in read(file))
 
 
 @pytest.mark.parametrize("change", [{"length": 3}, {"warps": 0}])

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from zoo.conv.arguments import Arguments, Gradients, computed_in
 from zoo.conv.cpu import build, direct
+from zoo.conv.cpu.checks import check_long, check_signals
 
 NAMES = {
     torch.float32: "float32",
@@ -40,7 +41,10 @@ def refusal(u: Tensor, precision: str) -> str | None:
 
 def convolve(a: Arguments, precision: str) -> Tensor:
     """The output, laid out like torch.empty_like(u): (B, D, L)."""
+    check_long(a)
     u, forward, backward, skip, pre, post = a
+    if u.numel() == 0:
+        return torch.empty_like(u)
     if u.shape[2] < direct.SHORTEST_FFT:
         return direct.convolve(a)
     y = torch.empty_like(u)
@@ -60,7 +64,10 @@ def convolve(a: Arguments, precision: str) -> Tensor:
 
 def gradients(g: Tensor, a: Arguments, precision: str) -> Gradients:
     """The gradients of `convolve` in each of its arguments, from g, that of its output."""
+    check_long(a, g)
     u, forward, backward, skip, pre, post = a
+    if u.numel() == 0:
+        return tuple(None if x is None else torch.zeros_like(x) for x in a)
     if u.shape[2] < direct.SHORTEST_FFT:
         return direct.gradients(g, a)
     du, dpre, dpost = (None if each is None else torch.empty_like(u) for each in (u, pre, post))
@@ -89,6 +96,11 @@ def weight_gradient(g: Tensor, u: Tensor, taps: int, precision: str) -> Tensor:
     Args:    g, u  signals                                          (B, D, L)
     Returns: the first taps, in the dtype that is computed in       (D, taps)
     """
+    check_signals(u, g)
+    if not 1 <= taps <= u.shape[2]:
+        raise ValueError(f"{taps} taps; expected 1 to {u.shape[2]}, the length of u")
+    if u.numel() == 0:
+        return torch.zeros(u.shape[1], taps, dtype=computed_in(u))
     if u.shape[2] < direct.SHORTEST_FFT:
         return direct.weight_gradient(g, u, taps)
     w = torch.empty(u.shape[1], taps, dtype=computed_in(u))

@@ -71,9 +71,10 @@ def _outcome_once() -> tuple[ModuleType | None, str | None]:
         return None, "SEQZOO_COMPILER=off"
     try:
         return load(NAME, SOURCES), None
-    except CannotBuildError as error:
-        _log.warning("seqzoo: no compiled convolution, torch's own instead: %s", error)
-        return None, str(error)
+    except Exception as error:  # whatever it is, torch can convolve
+        problem = _one_line(error) or type(error).__name__
+        _log.warning("seqzoo: no compiled convolution, torch's own instead: %s", problem)
+        return None, problem
 
 
 def load(name: str, folder: Path) -> ModuleType:
@@ -96,9 +97,17 @@ def load(name: str, folder: Path) -> ModuleType:
 def _cache() -> Path:
     chosen = os.environ.get("SEQZOO_CACHE")
     if chosen:
-        return Path(chosen).expanduser().absolute()
-    home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+        return _expanded(chosen).absolute()
+    standard = os.environ.get("XDG_CACHE_HOME", "")
+    home = standard if Path(standard).is_absolute() else _expanded("~/.cache")
     return Path(home) / "seqzoo"
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # no such user, or one without a home
+        raise FileNotFoundError(f"{path}: {error}") from error
 
 
 def _private_temporary() -> Path:
@@ -128,10 +137,12 @@ def _key(folder: Path) -> str:
 
 
 def _compiler_version() -> list[str]:
-    command = [*shlex.split(compiling.compiler()), "--version"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    except (OSError, subprocess.SubprocessError) as error:
+        command = [*shlex.split(compiling.compiler()), "--version"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=True, timeout=60
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise CannotBuildError(
             f"no C++ compiler ({_one_line(error)}): install one, or name it in CXX"
         ) from error

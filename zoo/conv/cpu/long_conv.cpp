@@ -15,6 +15,7 @@ namespace {
 
 constexpr int64_t worth_threads = 1 << 14;         // elements
 constexpr int64_t worth_threads_in_row = 1 << 15;  // steps
+constexpr int64_t repeats_in_sum = 32;             // longer sums in float drift where data are biased
 
 int thread_number() {
 #if defined(_OPENMP)
@@ -31,11 +32,13 @@ struct Job {
   Arrangement a;
   std::shared_ptr<const Plan<Real>> plan;
   int threads = 1, threads_in_row = 1;
+  bool long_sums;  // over the batch: sums of some repeats are added in double
 
   explicit Job(const Convolution<Stored>& convolution)
       : c(convolution),
         a(arrange(c.shape, c.u.time, lanes<Real>)),
-        plan(plan_for<Real>(c.shape.length, a.lanes)) {
+        plan(plan_for<Real>(c.shape.length, a.lanes)),
+        long_sums(a.repeats > a.slices * repeats_in_sum) {
     const int64_t items = a.groups * a.slices;
     if (c.shape.batch * c.shape.channels * c.shape.length < worth_threads) return;
     const bool few = items < c.threads, large = a.lanes == Lanes::apart;  // too few, or in memory
@@ -49,7 +52,7 @@ struct Job {
   // f(item) with the buffers of a thread, for item = 0 .. count - 1, and their bins.
   template <class Bins, class F>
   void each(int64_t count, char* scratch, F f) const {
-    const size_t bytes = Buffers<Real>::bytes(plan->points);
+    const size_t bytes = Buffers<Real>::bytes(plan->points, long_sums);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
     for (int64_t i = 0; i < count; ++i) {
       char* mine = scratch + bytes * static_cast<size_t>(threads > 1 ? thread_number() : 0);
@@ -58,7 +61,7 @@ struct Job {
   }
 
   size_t scratch_bytes() const {
-    return Buffers<Real>::bytes(plan->points) * static_cast<size_t>(threads);
+    return Buffers<Real>::bytes(plan->points, long_sums) * static_cast<size_t>(threads);
   }
 };
 
@@ -93,9 +96,12 @@ void differentiate_all(const Job<Stored>& job, const ConvolutionGradients<Stored
     cvec<Real>* sum = slices > 1 ? sums + i * points : item.own_sum();
     std::fill_n(sum, points, cvec<Real>{});
     if (wanted != Wanted::sum) item.make_kernel(group);
+    if (job.long_sums) item.clear_total();
     for (int64_t r = job.a.first_repeat(slice); r < job.a.first_repeat(slice + 1); ++r) {
       item.template differentiate<wanted>(group, r, d, sum);
+      if (job.long_sums && r % repeats_in_sum == 0) item.add_to_total(sum);
     }
+    if (job.long_sums) item.take_total(sum);
     if (slices == 1) item.finish(group, sum, d);
   });
   if (slices == 1) return;

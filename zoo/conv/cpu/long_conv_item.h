@@ -57,6 +57,17 @@ class Item {
 
   cvec<Real>* own_sum() const { return in_.sum; }
 
+  // A long sum, in double: of sums in Real, which are zero again.
+  void clear_total() const { std::fill_n(in_.total, plan_.points * in_.reals, 0.0); }
+
+  void add_to_total(cvec<Real>* sum) const {
+    each_real(sum, [](double& total, auto real) { return total += real, Real(0); });
+  }
+
+  void take_total(cvec<Real>* sum) const {
+    each_real(sum, [](double& total, auto real) { return static_cast<Real>(total + real); });
+  }
+
   // The gradients of the kernels and of skip (lag 0) from the sum over the batch of G conj(X).
   void finish(int64_t group, const cvec<Real>* sum, const ConvolutionGradients<Stored>& d) const {
     if (d.dbackward.data) finish_kernel(group, sum, true, d.dbackward, d.dskip);
@@ -64,6 +75,18 @@ class Item {
   }
 
  private:
+  // real = f(its total, real), for each real number of a sum
+  template <class F>
+  void each_real(cvec<Real>* sum, F f) const {
+    double* total = in_.total;
+    for (int64_t i = 0; i < plan_.points; ++i, total += in_.reals) {
+      for (int lane = 0; lane < lanes<Real>; ++lane) {
+        sum[i].re[lane] = f(total[lane], sum[i].re[lane]);
+        sum[i].im[lane] = f(total[lanes<Real> + lane], sum[i].im[lane]);
+      }
+    }
+  }
+
   template <class S>
   Strip<S> at(Signal<S> s, int64_t group, int64_t repeat) const {
     return strip_of(s, a_, c_.shape, group, repeat);

@@ -53,17 +53,22 @@ class Scratch {
 // What one thread works in.
 template <class Real>
 struct Buffers {
-  static constexpr int64_t count = 5;
+  static constexpr int64_t count = 5, reals = 2 * lanes<Real>;  // buffers; real numbers of a point
   cvec<Real>*kernel, *x, *g, *sum;
   Real* steps;
+  double* total;  // of sums, where there is one
 
-  static size_t bytes(int64_t points) { return count * points * sizeof(cvec<Real>); }
+  static size_t bytes(int64_t points, bool with_total) {
+    const size_t total = with_total ? reals * sizeof(double) : 0;
+    return points * (count * sizeof(cvec<Real>) + total);
+  }
   Buffers(char* data, int64_t points) {
     kernel = reinterpret_cast<cvec<Real>*>(data);
     x = kernel + points;
     g = x + points;
     sum = g + points;
     steps = reinterpret_cast<Real*>(sum + points);
+    total = reinterpret_cast<double*>(sum + 2 * points);
   }
 };
 

@@ -20,6 +20,7 @@ using namespace zoo::tiles;
 
 constexpr int64_t max_slices = 32;             // of the sums over batch and time; not the threads
 constexpr int64_t worth_threads = 1 << 15;     // elements
+constexpr int64_t items_in_sum = 8;  // in float, which drifts if data are biased; then in double
 
 // ---- on tiles ----
 
@@ -48,23 +49,30 @@ struct Taps {
     }
   }
 
-  // dw_j += sum_t g_t x_{t+j},   dw_S += sum_t g_t: the bias comes behind the taps
+  // dw_j += sum_t g_t x_{t+j},   dw_S += sum_t g_t: the bias comes behind the taps.
+  // Even and odd steps apart: two sums do not wait for each other, and drift half as far.
   static void gradient(vec<Real>* __restrict dw, const vec<Real>* __restrict g,
                        const vec<Real>* __restrict x, int64_t count, int64_t taps) {
     if constexpr (fixed > 0) {
-      vec<Real> sums[fixed + 1] = {};
-      for (int64_t t = 0; t < count; ++t) {
-        for (int j = 0; j < fixed; ++j) sums[j] += g[t] * x[t + j];
-        sums[fixed] += g[t];
-      }
-      for (int j = 0; j <= fixed; ++j) dw[j] += sums[j];
+      vec<Real> even[fixed + 1] = {}, odd[fixed + 1] = {};
+      for (int64_t t = 0; t + 1 < count; t += 2) add(even, g, x, t), add(odd, g, x, t + 1);
+      if (count % 2) add(even, g, x, count - 1);
+      for (int j = 0; j <= fixed; ++j) dw[j] += even[j] + odd[j];
     } else {
       for (int64_t j = 0; j <= taps; ++j) {
-        vec<Real> sum{};
-        for (int64_t t = 0; t < count; ++t) sum += j < taps ? g[t] * x[t + j] : g[t];
-        dw[j] += sum;
+        vec<Real> even{}, odd{};
+        const auto term = [&](int64_t t) { return j < taps ? g[t] * x[t + j] : g[t]; };
+        for (int64_t t = 0; t + 1 < count; t += 2) even += term(t), odd += term(t + 1);
+        if (count % 2) even += term(count - 1);
+        dw[j] += even + odd;
       }
     }
+  }
+
+  ZOO_INLINE static void add(vec<Real> (&sums)[fixed + 1], const vec<Real>* g, const vec<Real>* x,
+                             int64_t t) {
+    for (int j = 0; j < fixed; ++j) sums[j] += g[t] * x[t + j];
+    sums[fixed] += g[t];
   }
 };
 
@@ -121,15 +129,29 @@ void forward(Signal<Stored> y, Signal<const Stored> u, const real<Stored>* w,
   }
 }
 
+// A vector's lanes in double.
+template <class Real>
+using doubles = typename vector_of<double, lanes<Real>>::type;
+
+// sums += recent, which is zero again.
+template <class Real>
+void add_up(doubles<Real>* sums, std::vector<vec<Real>>& recent) {
+  for (vec<Real>& each : recent) {
+    *sums++ += __builtin_convertvector(each, doubles<Real>);
+    each = vec<Real>{};
+  }
+}
+
 // One slice of the sums over batch and time: items [begin, end). `sums` is (blocks, S + 1).
 template <class Stored, int fixed>
-void backward_slice(Signal<Stored> du, vec<real<Stored>>* sums, Signal<const Stored> g,
+void backward_slice(Signal<Stored> du, doubles<real<Stored>>* sums, Signal<const Stored> g,
                     Signal<const Stored> u, const Weights<real<Stored>>& weights,
                     const Shape& shape, int64_t begin, int64_t end) {
   using Real = real<Stored>;
   using Some = Taps<Real, fixed>;
   const int64_t taps = shape.taps, reach = taps - 1, ahead = shape.silu ? reach : 0;
   Columns<Real> x(steps + 2 * reach), h(steps + reach), z(steps + reach), out(steps);
+  std::vector<vec<Real>> recent(static_cast<size_t>(shape.blocks<Real>() * (taps + 1)));
   for (int64_t item = begin; item < end; ++item) {
     const Tile tile(item, shape);
     for (int64_t block = 0; block < shape.blocks<Real>(); block += wide) {
@@ -142,10 +164,11 @@ void backward_slice(Signal<Stored> du, vec<real<Stored>>* sums, Signal<const Sto
           through_silu<Real>(h[c], z[c], tile.count + reach);
         }
         Some::transposed(out[c], h[c], w, tile.count, taps);
-        Some::gradient(sums + (block + c) * (taps + 1), h[c], x[c], tile.count, taps);
+        Some::gradient(&recent[(block + c) * (taps + 1)], h[c], x[c], tile.count, taps);
       }
       scatter(out, du, shape, tile.b, tile.first, tile.count, block);
     }
+    if ((item + 1 - begin) % items_in_sum == 0 || item + 1 == end) add_up<Real>(sums, recent);
   }
 }
 
@@ -157,17 +180,16 @@ void backward(Signal<Stored> du, real<Stored>* dw, real<Stored>* dbias, Signal<c
   const Weights<Real> weights(w, bias, shape);
   const int64_t items = shape.items(), slices = std::min(max_slices, items);
   const int64_t columns = shape.taps + 1, size = shape.blocks<Real>() * columns;
-  std::vector<vec<Real>> sums(static_cast<size_t>(slices * size));
+  std::vector<doubles<Real>> sums(static_cast<size_t>(slices * size));
 #pragma omp parallel for schedule(static) num_threads(threads) if (shape.elements() > worth_threads)
   for (int64_t slice = 0; slice < slices; ++slice)
     backward_slice<Stored, fixed>(du, &sums[slice * size], g, u, weights, shape,
                                   slice * items / slices, (slice + 1) * items / slices);
+  for (size_t i = static_cast<size_t>(size); i < sums.size(); ++i) sums[i % size] += sums[i];
   for (int64_t d = 0; d < shape.channels; ++d) {
     const int64_t block = d / lanes<Real>, lane = d % lanes<Real>;
     for (int64_t j = 0; j < columns; ++j) {
-      double total = 0;
-      for (int64_t slice = 0; slice < slices; ++slice)
-        total += sums[slice * size + block * columns + j][lane];
+      const double total = slices > 0 ? sums[block * columns + j][lane] : 0;
       (j < shape.taps ? dw[d * shape.taps + j] : dbias[d]) = static_cast<Real>(total);
     }
   }

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo.conv.cpu import build
+from zoo.conv.cpu.checks import check_short
 
 NAMES = {
     torch.float32: "float32",
@@ -24,6 +25,8 @@ def refusal(u: Tensor) -> str | None:
     """Why this backend cannot take u, in one line; None if it can."""
     if u.device.type != "cpu":
         return f"u is on {u.device}, and the compiled code runs on the CPU"
+    if u.dtype not in NAMES:
+        return f"u is {u.dtype}: the compiled code takes {', '.join(NAMES.values())}"
     return build.reason()
 
 
@@ -34,6 +37,7 @@ def convolve(u: Tensor, w: Tensor, bias: Tensor | None, silu: bool) -> Tensor:  
              w, bias                                           (D, S), (D,)
     Returns: the output, with the dtype and the layout of u    (B, L, D)
     """
+    check_short(u, w, bias)
     y, w, bias = torch.empty_like(u), w.contiguous(), _contiguous(bias)
     _extension().short_conv(
         NAMES[u.dtype],
@@ -56,9 +60,11 @@ def gradients(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of u, w and a bias, in one pass over g and u.
 
-    Args:    g  gradient of the output, dtype of u             (B, L, D)
+    Args:    g  gradient of the output                         (B, L, D)
     Returns: those of u, w and bias                            (B, L, D), (D, S), (D,)
     """
+    check_short(u, w, bias, g)
+    g = g.to(u.dtype)
     w, bias = w.contiguous(), _contiguous(bias)
     du, dw, dbias = torch.empty_like(u), torch.empty_like(w), w.new_empty(w.shape[0])
     _extension().short_conv_backward(

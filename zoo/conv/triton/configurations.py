@@ -14,15 +14,14 @@ puts its rows in place of those with the same key.
 
 from __future__ import annotations
 
-import json
 import os
 import pkgutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal
 
 import torch
 
@@ -112,35 +111,12 @@ def shipped() -> tuple[Configuration, ...]:
 @lru_cache(maxsize=1)
 def table() -> tuple[Configuration, ...]:
     """The rows in force: those shipped, or in their place those of SEQZOO_CONV_TABLE."""
-    own = {row.key: row for row in read(Path(os.environ[TABLE_FILE]))} if _has_file() else {}
-    return tuple(own.get(row.key, row) for row in shipped())
+    file = os.environ.get(TABLE_FILE)
+    if not file:
+        return shipped()
+    from zoo.conv.triton.table_file import in_force, read
 
-
-def _has_file() -> bool:
-    return bool(os.environ.get(TABLE_FILE))
-
-
-def read(file: Path) -> list[Configuration]:
-    """The rows of a file that `tune` wrote.
-
-    Raises:  ValueError for a file that is no such table, OSError for one that cannot be read.
-    """
-    try:
-        found = [Configuration(**row) for row in json.loads(file.read_text())["rows"]]
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file}: not a table of `python -m zoo.conv tune` ({error})") from error
-    known = {row.key for row in shipped()}
-    for row in found:
-        if row.key not in known:
-            raise ValueError(f"{file}: no kernel has the row {row}; tune again")
-        if row.dots not in get_args(Dots) or min(row.warps, row.stages, *row.blocks.values()) < 1:
-            raise ValueError(f"{file}: {row} is damaged; tune again")
-    return found
-
-
-def write(found: list[Configuration]) -> dict[str, Any]:
-    """What `read` reads."""
-    return {"rows": [{**asdict(row), "blocks": dict(row.blocks)} for row in found]}
+    return in_force(read(Path(file)))
 
 
 def architecture_of(device: torch.device) -> int:

@@ -48,9 +48,9 @@ def _class(
         yield from rows("monarch", role, length, dots, choices)
 
 
-# What the static gate leaves: other warps spill, and so does tf32x3 at 2048 and 8192, and tf32 at
-# 8192, with any: the next longer class serves those lengths. Order two of 64 x 32 spills on sm_100,
-# or crashes the compiler, where it becomes tcgen05 products: there 2048 is extended to 4096.
+# What the static gate leaves: other warps spill, and so does tf32x3 at 2048 and 8192, and tf32 and
+# bf16 at 8192, with any: the next longer class serves those lengths. Order two of 64 x 32 spills,
+# or crashes the compiler, where it becomes tcgen05 products: on sm_100, 2048 is extended to 4096.
 _O1K, _O2K, _O4K, _O8K = (32, 1, 32), (64, 1, 32), (16, 16, 16), (32, 16, 16)
 _EXTENDED = {(role, 100): _choice(*_O4K, warps=16) for role in ROLES}
 _NARROW = (("convolve", 80), ("correlate", 80), ("convolve", 100))
@@ -81,9 +81,6 @@ CONFIGURATIONS: tuple[Configuration, ...] = (
         ("fp16",),
         _choice(*_O8K, warps=16),
         {at: _choice(*_O8K, warps=8) for at in _NARROW},
-    ),
-    *_class(
-        8192, ("bf16",), _choice(*_O8K, warps=16), {("convolve", 100): _choice(*_O8K, warps=8)}
     ),
 )
 
@@ -129,7 +126,7 @@ class _Call:
     """The kernels of one call: they share rows of the table, tables of constants and sizes."""
 
     def __init__(self, like: Tensor, dots: Dots) -> None:
-        self.like = like  # (B, D, L), in the layout that results are wanted in
+        self.like = like  # (B, D, L)
         self.dots: Dots = dots
         self.sizes = dict(zip("BDL", like.shape, strict=True))
         blocks = self._row("convolve").blocks
@@ -144,7 +141,7 @@ class _Call:
             if taps is not None:
                 self._launch(
                     "spectrum", kernels.spectrum_kernel, channels,
-                    taps=taps.contiguous(), spectrum=k.values, peaks=k.peaks,
+                    taps=taps, spectrum=k.values, peaks=k.peaks,
                     num_taps=taps.shape[1], ADD=add, CONJ=conj,
                 )  # fmt: skip
                 add = True
@@ -168,17 +165,15 @@ class _Call:
         transposed = other[0] is not None
         if sums is None:
             other = (None, None)
-        out = torch.empty_like(x, memory_format=torch.contiguous_format)
+        out = torch.empty_like(x)
         also = None if out_gates[1] is None else torch.empty_like(out)
         self._launch(
             "convolve", kernels.convolve_kernel, self.sizes["B"] * self.sizes["D"], **self.sizes,
-            x=x.contiguous(), gate=_contiguous(gate), spectrum=spectrum.values,
-            peaks=spectrum.peaks, skip=skip, other=_contiguous(other[0]),
-            other_gate=_contiguous(other[1]), sums=sums, out=out,
-            out_gate=_contiguous(out_gates[0]), also=also, also_gate=_contiguous(out_gates[1]),
-            TRANSPOSED=transposed,
+            x=x, gate=gate, spectrum=spectrum.values, peaks=spectrum.peaks, skip=skip,
+            other=other[0], other_gate=other[1], sums=sums, out=out, out_gate=out_gates[0],
+            also=also, also_gate=out_gates[1], TRANSPOSED=transposed,
         )  # fmt: skip
-        return self._laid_out(out), None if also is None else self._laid_out(also)
+        return out, also
 
     def correlate(
         self, g: Tensor, g_gate: Tensor | None, u: Tensor, u_gate: Tensor | None
@@ -192,8 +187,8 @@ class _Call:
         held = self.empty(splits, channels, 2, 2, self.radices.length)
         self._launch(
             "correlate", kernels.correlate_kernel, splits * channels, **self.sizes,
-            g=g.contiguous(), g_gate=_contiguous(g_gate), u=u.contiguous(),
-            u_gate=_contiguous(u_gate), partial=partial, held=held, rows_per_split=rows_per_split,
+            g=g, g_gate=g_gate, u=u, u_gate=u_gate, partial=partial, held=held,
+            rows_per_split=rows_per_split,
         )  # fmt: skip
         return partial
 
@@ -218,16 +213,9 @@ class _Call:
             **arguments, **how,
         )  # fmt: skip
 
-    def _laid_out(self, y: Tensor) -> Tensor:
-        return launching.laid_out(y, self.like)
-
     def _row(self, role: str) -> Configuration:
         return find("monarch", role, self.sizes["L"], self.dots, self.like.device)
 
     def empty(self, *shape: int) -> Tensor:
         """Room for float32."""
         return self.like.new_empty(shape, dtype=torch.float32)
-
-
-def _contiguous(x: Tensor | None) -> Tensor | None:
-    return None if x is None else x.contiguous()

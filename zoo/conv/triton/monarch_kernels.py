@@ -49,7 +49,7 @@ def transform_row(
     v = load_gated(x, gate, start, time_of(N1, N2 * N3), L)
     up = 1.0
     if SCALED:
-        down, up = scale_for(tl.max(tl.max(tl.abs(v), 1), 0), n)
+        down, up = scale_for(tl.sum(tl.sum(tl.abs(v) * (1.0 / n), 1), 0), n)
         v *= down
     r, i = forward_real(v, matrices, twiddles, N1, N2, N3, OPERAND, PRECISION)
     return r, i, up

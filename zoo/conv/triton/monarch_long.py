@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo.conv.arguments import Arguments, Gradients
+from zoo.conv.triton import launching
 from zoo.conv.triton.configurations import Choice, Configuration, Dots, rows
 from zoo.conv.triton.monarch_long_call import COLUMNS, Call
 
@@ -57,7 +58,7 @@ CONFIGURATIONS: tuple[Configuration, ...] = (
     *_class(COLUMNS, 32768, ("tf32", "fp16", "bf16"), _tile(32, 128, 32, warps=4)),
     # 8 warps with tcgen05 products in a loop: Triton 3.7.1 compiles a trap, without a word
     *_class(COLUMNS, LONGEST, ALL, _tile(64, 128, 32, warps=8), on_100=_tile(64, 64, 32, warps=4)),
-    *_class(("peaks",), LONGEST, ("fp16",), Choice({"PIECES": 64, "STEPS": 1024}, 4, 1)),
+    *_class(("sizes",), LONGEST, ("fp16",), Choice({"PIECES": 64, "STEPS": 1024}, 4, 1)),
 )
 
 
@@ -65,66 +66,57 @@ def convolve(a: Arguments, dots: Dots) -> Tensor:
     """The output y: (B, D, L)."""
     u, forward, backward, skip, pre, post = a
     call = Call(u, dots)
-    signals = call.signals(u=u, pre=pre, post=post)
-    y = call.results("y")
+    y = torch.empty_like(u)
     for channels in call.channel_pieces():
         spectrum = call.spectrum(_of(channels, forward), _of(channels, backward))
         for piece in call.batch_pieces(channels):
-            x = call.columns(piece, signals["u"], signals["pre"])
+            x = call.columns(piece, u, pre)
             call.inner(x, spectrum)
-            call.columns_inverse(x, spectrum, _of(channels, skip), ((y["y"], signals["post"]),))
-    return call.laid_out(y["y"])
+            call.columns_inverse(x, spectrum, _of(channels, skip), ((y, post),))
+    return y
 
 
 def gradients(g: Tensor, a: Arguments, dots: Dots) -> Gradients:
     """The gradients of `convolve` in each of its arguments, given that in y."""
     u, forward, backward, skip, pre, post = a
     call = Call(u, dots)
-    s = call.signals(g=g, u=u, pre=pre, post=post)
-    names = ["du", *(["dpre"] if pre is not None else []), *(["dpost"] if post is not None else [])]
-    d = call.results(*names)
-    dforward, dbackward, dskip = (
-        None if k is None else torch.empty_like(k) for k in (forward, backward, skip)
+    du, dforward, dbackward, dskip, dpre, dpost = (
+        None if x is None else torch.empty_like(x) for x in a
     )
-    outs = ((d["du"], s["pre"]), *([(d["dpre"], s["u"])] if pre is not None else []))
+    outs = ((du, pre), *([] if dpre is None else [(dpre, u)]))
     for channels in call.channel_pieces():
         spectrum = call.spectrum(_of(channels, forward), _of(channels, backward))
         total = call.total(channels)
         skips: list[Tensor] = []
         for piece in call.batch_pieces(channels):
-            x = call.columns(piece, s["u"], s["pre"])
-            gc = call.columns(piece, s["g"], s["post"])
+            x, gc = call.columns(piece, u, pre), call.columns(piece, g, post)
             call.correlate(gc, x, total)
             call.inner(gc, spectrum, transposed=True)
-            sums = call.columns_inverse(
-                gc, spectrum, _of(channels, skip), outs, other=(s["u"], s["pre"])
-            )
+            sums = call.columns_inverse(gc, spectrum, _of(channels, skip), outs, other=(u, pre))
             skips += [] if sums is None else [sums]
-            if post is not None:
+            if dpost is not None:
                 call.inner(x, spectrum)
-                call.columns_inverse(x, spectrum, _of(channels, skip), ((d["dpost"], s["g"]),))
+                call.columns_inverse(x, spectrum, _of(channels, skip), ((dpost, g),))
         if dskip is not None:
             dskip[channels] = torch.cat(skips).sum((0, 2))
         for result, conj in ((dforward, False), (dbackward, True)):
             if result is not None:
                 result[channels] = call.finish(total, result.shape[1], conj=conj)
-    laid_out = {name: call.laid_out(value) for name, value in d.items()}
-    return laid_out["du"], dforward, dbackward, dskip, laid_out.get("dpre"), laid_out.get("dpost")
+    return du, dforward, dbackward, dskip, dpre, dpost
 
 
 def weight_gradient(g: Tensor, u: Tensor, taps: int, dots: Dots) -> Tensor:
     """w[d, j] = sum_{b, t >= j} g[b, d, t] u[b, d, t - j]: (D, taps)."""
     call = Call(u, dots)
-    s = call.signals(g=g, u=u)
     result = call.empty(u.shape[1], taps)
     for channels in call.channel_pieces():
         total = call.total(channels)
         for piece in call.batch_pieces(channels):
-            gc, x = call.columns(piece, s["g"], None), call.columns(piece, s["u"], None)
+            gc, x = call.columns(piece, g, None), call.columns(piece, u, None)
             call.correlate(gc, x, total)
         result[channels] = call.finish(total, taps)
     return result
 
 
 def _of(channels: slice, x: Tensor | None) -> Tensor | None:
-    return None if x is None else x[channels]
+    return None if x is None else launching.ready(x[channels])  # a skip of few bytes

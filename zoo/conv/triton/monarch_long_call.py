@@ -58,7 +58,7 @@ class Columns:
     x: Tensor  # where the piece begins, in (B, D, L)
     gate: Tensor | None
     scratch: Tensor  # (rows of the piece, M, 2, P)
-    peaks: Tensor | None  # (rows of the piece, PIECES), for float16 only
+    sizes: Tensor | None  # (rows of the piece, PIECES), for float16 only
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Call:
     """The kernels of one call: they share rows of the table, tables of constants and sizes."""
 
     def __init__(self, like: Tensor, dots: Dots) -> None:
-        self.like = like  # (B, D, L), in the layout that results are wanted in
+        self.like = like  # (B, D, L)
         self.dots: Dots = dots
         self.batch, self.channels, self.length = like.shape
         blocks = self._row("inner").blocks
@@ -92,22 +92,7 @@ class Call:
         shortest = ceil(self.length / self.radices.length)
         self.num_columns = max(2 ** ceil(log2(shortest)), least)  # M
         self.scaled = constants(dots)["SCALED"]
-        self.peak_pieces = self._row("peaks").blocks["PIECES"] if self.scaled else 1
-
-    def signals(self, **signals: Tensor | None) -> dict[str, Any]:
-        """What kernels read: contiguous."""
-        return {name: None if x is None else x.contiguous() for name, x in signals.items()}
-
-    def results(self, *names: str) -> dict[str, Tensor]:
-        """What kernels write: contiguous, of the signal's type."""
-        return {
-            name: torch.empty_like(self.like, memory_format=torch.contiguous_format)
-            for name in names
-        }
-
-    def laid_out(self, y: Tensor) -> Tensor:
-        """A result in the layout that is wanted."""
-        return launching.laid_out(y, self.like)
+        self.size_pieces = self._row("sizes").blocks["PIECES"] if self.scaled else 1
 
     def channel_pieces(self) -> Iterator[slice]:
         """Channels whose spectra, sums and scratch for one row each are within SCRATCH_BYTES."""
@@ -130,21 +115,21 @@ class Call:
         """The first kernel."""
         x, gate = x[piece.rows, piece.channels], _at(piece, gate)
         count = piece.batch * piece.width
-        peaks = None
+        sizes = None
         if self.scaled:
-            peaks = self.empty(count, self.peak_pieces)
+            sizes = self.empty(count, self.size_pieces)
             launching.launch(
-                kernels.peaks_kernel, count * self.peak_pieces, self._row("peaks"),
-                x=x, gate=gate, peaks=peaks, width=piece.width, D=self.channels, L=self.length,
+                kernels.sizes_kernel, count * self.size_pieces, self._row("sizes"),
+                x=x, gate=gate, sizes=sizes, width=piece.width, D=self.channels, L=self.length,
             )  # fmt: skip
-        result = Columns(piece, x, gate, self._scratch(count, operand_type(self.dots)), peaks)
+        result = Columns(piece, x, gate, self._scratch(count, operand_type(self.dots)), sizes)
         self._columns(result, self.channels, self.length, constants(self.dots))
         return result
 
     def _columns(self, to: Columns, channels: int, length: int, how: dict[str, Any]) -> None:
         self._launch_tiles(
             "columns", kernels.columns_kernel, to, how,
-            x=to.x, gate=to.gate, peaks=to.peaks, scratch=to.scratch, width=to.piece.width,
+            x=to.x, gate=to.gate, sizes=to.sizes, scratch=to.scratch, width=to.piece.width,
             column_twiddles=self._column_twiddles(), D=channels, L=length,
         )  # fmt: skip
 
@@ -180,7 +165,7 @@ class Call:
         (out, out_gate), (also, also_gate) = (*outs, (None, None))[:2]
         self._launch_tiles(
             "columns_inverse", kernels.columns_inverse_kernel, x, constants(self.dots),
-            scratch=x.scratch, k_peaks=spectrum.peaks, x=x.x, gate=x.gate, peaks=x.peaks, skip=skip,
+            scratch=x.scratch, k_peaks=spectrum.peaks, x=x.x, gate=x.gate, sizes=x.sizes, skip=skip,
             other=_at(piece, used[0]), other_gate=_at(piece, used[1]), sums=sums,
             out=_at(piece, out), out_gate=_at(piece, out_gate), also=_at(piece, also),
             also_gate=_at(piece, also_gate), width=piece.width, D=self.channels, L=self.length,
@@ -198,7 +183,7 @@ class Call:
             if taps is not None:
                 piece = Piece(slice(0, 1), slice(0, width))
                 scratch = self._scratch(width, torch.float32)
-                columns = Columns(piece, taps.contiguous(), None, scratch, None)
+                columns = Columns(piece, taps, None, scratch, None)
                 self._columns(columns, width, taps.shape[1], self._full_precision())
                 self._launch_lines(
                     "spectrum", kernels.inner_spectrum_kernel, width, how,
@@ -216,9 +201,9 @@ class Call:
         """Add the rows of a piece to the sum."""
         self._launch_lines(
             "correlate", kernels.inner_correlate_kernel, gc.piece.width, constants(self.dots),
-            g_scratch=gc.scratch, u_scratch=x.scratch, g_peaks=gc.peaks, u_peaks=x.peaks,
+            g_scratch=gc.scratch, u_scratch=x.scratch, g_sizes=gc.sizes, u_sizes=x.sizes,
             total=total.values, held=total.held, batch=gc.piece.batch, width=gc.piece.width,
-            ADD=total.begun, M=self.num_columns, PIECES=self.peak_pieces,
+            ADD=total.begun, M=self.num_columns, PIECES=self.size_pieces,
         )  # fmt: skip
         total.begun = True
 
@@ -232,7 +217,7 @@ class Call:
             CONJ=conj, M=self.num_columns,
         )  # fmt: skip
         gates = ("gate", "other", "other_gate", "out_gate", "also", "also_gate")
-        nothing = dict.fromkeys(("k_peaks", "peaks", "skip", "sums", *gates))
+        nothing = dict.fromkeys(("k_peaks", "sizes", "skip", "sums", *gates))
         columns = Columns(Piece(slice(0, 1), slice(0, width)), result, None, scratch, None)
         self._launch_tiles(
             "columns_inverse", kernels.columns_inverse_kernel, columns, how, scratch=scratch,
@@ -251,7 +236,7 @@ class Call:
         launching.launch(
             kernel, of.scratch.shape[0] * tiles, row, **arguments, **how,
             matrix=column_matrix(self.num_columns, of.scratch.dtype, self.like.device),
-            M=self.num_columns, P=inner, PIECES=self.peak_pieces,
+            M=self.num_columns, P=inner, PIECES=self.size_pieces if how.get("SCALED") else 1,
         )  # fmt: skip
 
     def _launch_lines(

@@ -33,6 +33,8 @@ from zoo.conv.triton.stages import (
     times_conj,
 )
 
+MEAN_OF = tl.constexpr(2**20)  # steps, at least those of a row: no sum of |x| / MEAN_OF overflows
+
 
 @triton.jit
 def start_of(row, width, D, L):
@@ -41,21 +43,28 @@ def start_of(row, width, D, L):
 
 
 @triton.jit
-def peaks_kernel(x, gate, peaks, width, D, L, PIECES: tl.constexpr, STEPS: tl.constexpr):
-    """The largest |gate x| of a stretch of a row; peaks is (rows, PIECES). A program: a stretch."""
+def sizes_kernel(x, gate, sizes, width, D, L, PIECES: tl.constexpr, STEPS: tl.constexpr):
+    """The sum of |gate x| / MEAN_OF over a stretch: (rows, PIECES). A program: a stretch."""
     row, piece = tl.program_id(0) // PIECES, tl.program_id(0) % PIECES
     length = tl.cdiv(L, PIECES)
-    largest = tl.zeros((STEPS,), tl.float32)
-    for first in range(piece * length, tl.minimum((piece + 1) * length, L), STEPS):
-        v = load_gated(x, gate, start_of(row, width, D, L), first + tl.arange(0, STEPS), L)
-        largest = tl.maximum(largest, tl.abs(v))
-    tl.store(peaks + tl.program_id(0), tl.max(largest, 0))
+    end = tl.minimum((piece + 1) * length, L)
+    size = tl.zeros((STEPS,), tl.float32)
+    for first in range(piece * length, end, STEPS):
+        v = load_gated(x, gate, start_of(row, width, D, L), first + tl.arange(0, STEPS), end)
+        size += tl.abs(v) * (1.0 / MEAN_OF)
+    tl.store(sizes + tl.program_id(0), tl.sum(size, 0))
 
 
 @triton.jit
-def scale_of(peaks, row, COUNT: tl.constexpr, HEADROOM: tl.constexpr):
-    """`scale_for` the largest of the COUNT peaks of a row."""
-    return scale_for(tl.max(tl.load(peaks + row * COUNT + tl.arange(0, COUNT)), 0), HEADROOM)
+def signal_scale(sizes, row, PIECES: tl.constexpr):
+    """(down, up) of a row of a signal: down brings the sum of its |gate x| into [2^14, 2^15)."""
+    return scale_for(tl.sum(tl.load(sizes + row * PIECES + tl.arange(0, PIECES)), 0), MEAN_OF)
+
+
+@triton.jit
+def spectrum_scale(k_peaks, channel, M: tl.constexpr):
+    """(down, up) of a channel of K: down brings the largest |Re K|, |Im K| below 1."""
+    return scale_for(tl.max(tl.load(k_peaks + channel * M + tl.arange(0, M)), 0), 32768)
 
 
 @triton.jit
@@ -81,7 +90,7 @@ def scratch_at(scratch, row, lines, columns, M: tl.constexpr, P: tl.constexpr):
 
 @triton.jit
 def columns_kernel(
-    x, gate, peaks, scratch, matrix, column_twiddles, width, D, L,
+    x, gate, sizes, scratch, matrix, column_twiddles, width, D, L,
     M: tl.constexpr, P: tl.constexpr, PIECES: tl.constexpr,
     LINES: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
     OPERAND: tl.constexpr, PRECISION: tl.constexpr, SCALED: tl.constexpr,
@@ -91,7 +100,7 @@ def columns_kernel(
     start = start_of(row, width, D, L)
     down = 1.0
     if SCALED:
-        down, _ = scale_of(peaks, row, PIECES, M * P)
+        down, _ = signal_scale(sizes, row, PIECES)
     r = tl.zeros((LINES, COLUMNS), tl.float32)
     i = tl.zeros((LINES, COLUMNS), tl.float32)
     for first in range(0, M, DEPTH):
@@ -112,7 +121,7 @@ def columns_kernel(
 
 @triton.jit
 def columns_inverse_kernel(
-    scratch, k_peaks, x, gate, peaks, skip, other, other_gate, sums,
+    scratch, k_peaks, x, gate, sizes, skip, other, other_gate, sums,
     out, out_gate, also, also_gate, matrix, width, D, L,
     M: tl.constexpr, P: tl.constexpr, PIECES: tl.constexpr,
     LINES: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
@@ -134,8 +143,8 @@ def columns_inverse_kernel(
     c *= 1.0 / M
     d = row % width
     if SCALED:
-        _, up = scale_of(peaks, row, PIECES, M * P)
-        _, up_k = scale_of(k_peaks, d, M, 32768)
+        _, up = signal_scale(sizes, row, PIECES)
+        _, up_k = spectrum_scale(k_peaks, d, M)
         c = c * up * up_k
     start = start_of(row, width, D, L)
     t = j[:, None] * P + m[None, :]
@@ -200,7 +209,7 @@ def inner_convolve_kernel(
     at = spectrum_at(spectrum, of_channel, N1, N2, N3)
     kr, ki = tl.load(at), tl.load(at + P)
     if SCALED:
-        down, _ = scale_of(k_peaks, of_channel // M, M, 32768)
+        down, _ = spectrum_scale(k_peaks, of_channel // M, M)
         kr, ki = kr * down, ki * down
     if TRANSPOSED:
         r, i = times_conj(r, i, kr, ki)
@@ -225,7 +234,7 @@ def inner_spectrum_kernel(
 
 @triton.jit
 def inner_correlate_kernel(
-    g_scratch, u_scratch, g_peaks, u_peaks, total, held, matrices, twiddles, batch, width,
+    g_scratch, u_scratch, g_sizes, u_sizes, total, held, matrices, twiddles, batch, width,
     ADD: tl.constexpr, M: tl.constexpr, PIECES: tl.constexpr,
     N1: tl.constexpr, N2: tl.constexpr, N3: tl.constexpr,
     OPERAND: tl.constexpr, PRECISION: tl.constexpr, SCALED: tl.constexpr,
@@ -242,14 +251,14 @@ def inner_correlate_kernel(
         up = 1.0
         r, i = transform_line(g_scratch, line, matrices, twiddles, N1, N2, N3, OPERAND, PRECISION)
         if SCALED:
-            _, up = scale_of(g_peaks, line // M, PIECES, M * P)
+            _, up = signal_scale(g_sizes, line // M, PIECES)
         at = spectrum_at(held, of_channel, N1, N2, N3)
         tl.store(at, r * up)
         tl.store(at + P, i * up)
         tl.debug_barrier()  # another thread may read what this one wrote
         r, i = transform_line(u_scratch, line, matrices, twiddles, N1, N2, N3, OPERAND, PRECISION)
         if SCALED:
-            _, up = scale_of(u_peaks, line // M, PIECES, M * P)
+            _, up = signal_scale(u_sizes, line // M, PIECES)
         at = spectrum_at(held, of_channel, N1, N2, N3)
         r, i = times_conj(tl.load(at), tl.load(at + P), r * up, i * up)
         at = spectrum_at(total, of_channel, N1, N2, N3)

@@ -25,12 +25,14 @@ from zoo.conv.triton.rounding import powers_of_two
 
 
 @triton.jit
-def scale_for(largest, HEADROOM: tl.constexpr):
-    """(down, up): the power of two that brings `largest` into [2^14, 2^15) / HEADROOM, and back.
+def scale_for(size, HEADROOM: tl.constexpr):
+    """(down, up): the power of two that brings `size` into [2^14, 2^15) / HEADROOM, and back.
 
-    With HEADROOM n, a sum of n such numbers keeps within the range of halves.
+    For the mean of |x_t| over n steps and HEADROOM n: brings the sum of |x_t| into [2^14, 2^15). No
+    stage of a transform of x can be larger, and that of an impulse is no smaller; the largest |x_t|
+    for its size would allow for n steps as large, and lose an impulse among a million.
     """
-    down, up = powers_of_two(largest)
+    down, up = powers_of_two(size)
     return down * (1.0 / HEADROOM), up * HEADROOM
 
 

@@ -83,7 +83,7 @@ def matrices(radices: Radices, dtype: torch.dtype, device: torch.device, *, twis
     """F1, F2, F3 one after the other, each as planes re, im, -im; F2 of order two is a single 1."""
     n1, n2, n3 = radices
     parts = [dft_matrix(n1, twist=twist), dft_matrix(n2), dft_matrix(n3)]
-    return torch.cat([torch.cat([p, -p[1:]]).flatten() for p in parts]).to(device, dtype)
+    return _moved(torch.cat([torch.cat([p, -p[1:]]).flatten() for p in parts]), dtype, device)
 
 
 @lru_cache(maxsize=64)
@@ -91,7 +91,7 @@ def stage_twiddles(radices: Radices, device: torch.device, *, twist: bool) -> Te
     """T1 and T2 one after the other, each as two planes, in float32."""
     n1, n2, n3 = radices
     parts = [twiddles(n2 * n3, n1, twist=twist), twiddles(n3, n2)]
-    return torch.cat([p.flatten() for p in parts]).to(device, torch.float32)
+    return _moved(torch.cat([p.flatten() for p in parts]), torch.float32, device)
 
 
 @lru_cache(maxsize=16)
@@ -100,7 +100,7 @@ def column_matrix(num_columns: int, dtype: torch.dtype, device: torch.device) ->
 
     Returns: planes of the matrix from j to k        (2, num_columns, num_columns)
     """
-    return dft_matrix(num_columns, twist=True).to(device, dtype).contiguous()
+    return _moved(dft_matrix(num_columns, twist=True), dtype, device)
 
 
 @lru_cache(maxsize=16)
@@ -109,4 +109,11 @@ def column_twiddles(num_columns: int, inner: int, device: torch.device) -> Tenso
 
     Returns: planes T[k, m]                                  (2, num_columns, inner)
     """
-    return twiddles(inner, num_columns, twist=True).mT.to(device, torch.float32).contiguous()
+    return _moved(twiddles(inner, num_columns, twist=True).mT, torch.float32, device)
+
+
+def _moved(table: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Finished here and then copied, which waits: a kernel on the device would run on the stream
+    of whoever asks first, and a second stream would find the table in the cache before it is made.
+    """
+    return table.contiguous().to(dtype).to(device)

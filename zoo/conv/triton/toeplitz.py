@@ -41,7 +41,7 @@ _TABLE: tuple[tuple[str, int, tuple[Dots, ...], Choice, Choice, Choice], ...] = 
     ("convolve", 512, ("tf32",), _tile(64, 32, 4), _tile(64, 64, 8), _tile(64, 64, 8)),
     ("convolve", 1024, ("fp16", "bf16"), _tile(64, 64, 8), _tile(64, 64, 8), _tile(64, 64, 4)),
     ("weight", 512, ("tf32x3",), _tile(32, 32, 4), _tile(32, 64, 8), _tile(32, 64, 8)),
-    ("weight", 512, ("tf32",), _tile(32, 64, 8), _tile(32, 64, 8), _tile(32, 64, 8)),
+    ("weight", 512, ("tf32",), _tile(32, 64, 8, 3), _tile(32, 64, 8), _tile(32, 64, 8)),
     ("weight", 1024, ("fp16",), _tile(32, 64, 8), _tile(32, 64, 8), _tile(32, 64, 8)),
     ("weight", 1024, ("bf16",), _tile(32, 64, 8, 3), _tile(32, 64, 8), _tile(32, 64, 8)),
 )
@@ -63,9 +63,8 @@ def convolve(a: Arguments, dots: Dots) -> Tensor:
 def gradients(g: Tensor, a: Arguments, dots: Dots) -> Gradients:
     """The gradients of `convolve` in each of its arguments, given that in y."""
     u, forward, backward, skip, pre, post = a
-    du, dpre = _convolve(
-        g, (backward, forward), skip, post, (pre, None if pre is None else u), dots, like=u
-    )
+    also = None if pre is None else u
+    du, dpre = _convolve(g, (backward, forward), skip, post, (pre, also), dots)
     dpost = None if post is None else convolve(a._replace(post=g), dots)
     dforward = None if forward is None else _weight(g, post, u, pre, forward.shape[1], dots)
     dbackward = None if backward is None else _weight(u, pre, g, post, backward.shape[1], dots)
@@ -79,34 +78,33 @@ def weight_gradient(g: Tensor, u: Tensor, taps: int, dots: Dots) -> Tensor:
     return _weight(g, None, u, None, taps, dots)
 
 
-def _convolve(  # noqa: PLR0913
+def _convolve(
     u: Tensor,
     kernels: tuple[Tensor | None, Tensor | None],
     skip: Tensor | None,
     pre: Tensor | None,
     gates: tuple[Tensor | None, Tensor | None],
     dots: Dots,
-    like: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """gates[0] * c, and gates[1] * c if there is such a gate: laid out as `like`, or as u."""
-    (num_rows, channels, length), like = u.shape, u if like is None else like
+    """gates[0] * c, and gates[1] * c if there is such a gate."""
+    num_rows, channels, length = u.shape
     row = find("toeplitz", "convolve", length, dots, u.device)
     blocks = launching.pieces(length, row.blocks["STEPS"])
     programs = blocks * channels * launching.pieces(num_rows, row.blocks["BATCH"])
-    y = torch.empty_like(u, memory_format=torch.contiguous_format)
+    y = torch.empty_like(u)
     y_also = None if gates[1] is None else torch.empty_like(y)
     launching.launch(
         convolution_kernel,
         programs,
         row,
-        u=u.contiguous(),
-        pre=_contiguous(pre),
+        u=u,
+        pre=pre,
         forward=kernels[0],
         backward=kernels[1],
         skip=skip,
-        post=_contiguous(gates[0]),
+        post=gates[0],
         y=y,
-        also=_contiguous(gates[1]),
+        also=gates[1],
         y_also=y_also,
         B=num_rows,
         D=channels,
@@ -116,7 +114,7 @@ def _convolve(  # noqa: PLR0913
         LONGEST=row.length,
         **constants(dots),
     )
-    return launching.laid_out(y, like), None if y_also is None else launching.laid_out(y_also, like)
+    return y, y_also
 
 
 def _weight(
@@ -135,10 +133,10 @@ def _weight(
         weight_kernel,
         blocks * channels * splits,
         row,
-        g=g.contiguous(),
-        post=_contiguous(post),
-        u=u.contiguous(),
-        pre=_contiguous(pre),
+        g=g,
+        post=post,
+        u=u,
+        pre=pre,
         parts=parts,
         B=num_rows,
         D=channels,
@@ -149,10 +147,6 @@ def _weight(
         **constants(dots),
     )
     return parts.sum((0, 1))
-
-
-def _contiguous(x: Tensor | None) -> Tensor | None:
-    return None if x is None else x.contiguous()
 
 
 def _taps(kernel: Tensor | None) -> int:

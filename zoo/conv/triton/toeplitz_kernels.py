@@ -42,6 +42,7 @@ def _add_side(  # noqa: PLR0913
     """Add what comes through one kernel to c: through forward (SIGN 1) or backward (-1)."""
     step = tl.arange(0, STEPS)
     reach = (taps + STEPS - 2) // STEPS
+    kernel += tl.cast(channel, tl.int64) * taps
     if SIGN == 1:
         first = tl.maximum(block - reach, 0)
         last = block
@@ -50,15 +51,13 @@ def _add_side(  # noqa: PLR0913
         last = tl.minimum(block + reach, tl.cdiv(L, STEPS) - 1)
     if SCALED:
         all_lags = tl.arange(0, LONGEST)
-        every = tl.load(kernel + channel * taps + all_lags, mask=all_lags < taps, other=0.0)
+        every = tl.load(kernel + all_lags, mask=all_lags < taps, other=0.0)
         down_k, up_k = powers_of_two(tl.max(tl.abs(every), 0))  # pyright: ignore
     for source in range(first, last + 1):
         s = source * STEPS + step
         x = _load_gated(u, pre, row_start + s[None, :], live & (s < L)[None, :])
         lag = SIGN * ((block - source) * STEPS + step[None, :] - step[:, None])  # (j, i)
-        tile = tl.load(
-            kernel + channel * taps + lag, mask=(2 * lag >= 1 - SIGN) & (lag < taps), other=0.0
-        )
+        tile = tl.load(kernel + lag, mask=(2 * lag >= 1 - SIGN) & (lag < taps), other=0.0)
         if SCALED:
             down_x, up_x = powers_of_two(tl.max(tl.abs(x), 1))
             x = (x * down_x[:, None]).to(OPERAND)
@@ -109,7 +108,7 @@ def convolution_kernel(  # noqa: PLR0913
             1, LONGEST, OPERAND, PRECISION, SCALED, STEPS,
         )  # fmt: skip
     if backward is not None:
-        here += tl.load(backward + channel * Lb)
+        here += tl.load(backward + tl.cast(channel, tl.int64) * Lb)
         c = _add_side(
             c, u, pre, backward, row_start, live, block, channel, Lb, L,
             -1, LONGEST, OPERAND, PRECISION, SCALED, STEPS,
@@ -185,10 +184,10 @@ def weight_kernel(  # noqa: PLR0913
     rolled = tl.gather(gram, tl.where(shifted < STEPS, shifted, shifted - STEPS), 1)
     same = tl.sum(tl.where(shifted < STEPS, rolled, 0.0), 0)
     before = tl.sum(tl.where(shifted < STEPS, 0.0, rolled), 0)
-    part = parts + (split * 2 * D + channel) * taps
+    line = tl.cast(split, tl.int64) * 2 * D + channel
     lag = r * STEPS + step
-    tl.store(part + lag, same, mask=lag < taps)
-    part += D * taps
-    tl.store(part + lag - STEPS, before, mask=(lag >= STEPS) & (lag - STEPS < taps))
+    tl.store(parts + line * taps + lag, same, mask=lag < taps)
+    line += D
+    tl.store(parts + line * taps + lag - STEPS, before, mask=(lag >= STEPS) & (lag - STEPS < taps))
     if r == blocks - 1:
-        tl.store(part + lag, tl.zeros((STEPS,), tl.float32), mask=lag < taps)
+        tl.store(parts + line * taps + lag, tl.zeros((STEPS,), tl.float32), mask=lag < taps)

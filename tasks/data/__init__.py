@@ -1,0 +1,1 @@
+"""Tables that tasks read; those of pathfinder are written by make_pathfinder.py."""
