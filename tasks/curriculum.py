@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 from pydantic import Field, SerializeAsAny
 
 from tasks.batch import Batch
-from tasks.length_suite import at_length
 from tasks.mqar import Mqar
-from tasks.nested import padded_to, with_seed
+from tasks.nested import at_length, other_lengths, padded_to
 from tasks.rng import U, Words
-from tasks.task import STREAM, Content, Task, checked
-from zoo.spec import Context
+from tasks.task import STREAM, Task, checked
+from tasks.wrapped import Wrapped
 
 
-class Curriculum(Task, kind="curriculum"):
+class Curriculum(Wrapped, kind="curriculum"):
     """Curriculum: a task, trained at rising lengths and tested at its own.
 
     Example i of a training run has the length of stage i // examples_per_stage; behind the last
@@ -47,49 +46,12 @@ class Curriculum(Task, kind="curriculum"):
             yield f"lengths={self.lengths} must rise: each once, shortest first"
         if own is not None and self.lengths and self.lengths[-1] >= own:
             yield f"lengths ends with {self.lengths[-1]}: needs < {own}, the task's own length"
-        for length in self.lengths:
-            try:
-                at_length(self.inner, length)
-            except ValueError as error:
-                yield str(error)
+        yield from other_lengths(self.inner, self.lengths)
 
     @property
     def stages(self) -> list[Task]:
         """The tasks of the stages, the last one being the task itself."""
-        inner = with_seed(self.inner, self.seed)
-        return [*(at_length(inner, length) for length in self.lengths), inner]
-
-    @property
-    def factors(self) -> dict[str, str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Those of the task."""
-        return type(self.inner).factors
-
-    @property
-    def context(self) -> Context:
-        return self.inner.context
-
-    @property
-    def vocabulary(self) -> dict[str, range]:
-        return self.inner.vocabulary
-
-    @property
-    def chance(self) -> float:
-        return self.inner.chance
-
-    @property
-    def floors(self) -> dict[str, float]:
-        return self.inner.floors
-
-    @property
-    def answers_follow(self) -> bool:
-        return self.inner.answers_follow
-
-    @property
-    def num_contents(self) -> int:
-        return self.inner.num_contents
-
-    def determined(self, split: str) -> bool:
-        return self.inner.determined(split)
+        return [*(at_length(self.seeded, length) for length in self.lengths), self.seeded]
 
     def generate(self, indices: Sequence[int] | NDArray[Any], split: str = "train") -> Batch:
         """The examples of these numbers, each of its stage."""
@@ -116,12 +78,3 @@ class Curriculum(Task, kind="curriculum"):
             return np.full(len(numbers), last)
         stage = (numbers % U(STREAM)) // U(self.examples_per_stage)
         return np.minimum(stage, U(last)).astype(np.int64)
-
-    def draw(self, keys: Words, split: str) -> Content:
-        return self.stages[-1].draw(keys, split)
-
-    def render(self, content: Content, keys: Words, split: str) -> Batch:
-        return self.stages[-1].render(content, keys, split)
-
-    def oracle(self, inputs: NDArray[Any], lengths: NDArray[Any] | None = None) -> NDArray[Any]:
-        return self.inner.oracle(inputs, lengths)

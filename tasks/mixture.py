@@ -21,11 +21,21 @@ from numpy.typing import NDArray
 from pydantic import Field, SerializeAsAny
 
 from tasks.batch import Batch
+from tasks.curriculum import Curriculum
 from tasks.mqar import Mqar
-from tasks.nested import common, drawn_by, mismatches, named_by_difference, rendered_by, with_seed
+from tasks.nested import (
+    common,
+    drawn_by,
+    mismatches,
+    named_by_difference,
+    overlaps,
+    rendered_by,
+    with_seed,
+)
 from tasks.published import STREAMS, Preset
+from tasks.records import RecordTask
 from tasks.rng import Words, words
-from tasks.task import Content, Task
+from tasks.task import Content, Metric, Task
 from zoo.spec import Context
 
 PART = 1
@@ -60,7 +70,18 @@ class Mixture(Task, kind="mixture"):
             return
         if self.weights and len(self.weights) != len(self.parts):
             yield f"weights has {len(self.weights)} numbers for {len(self.parts)} parts: one each"
+        for part in (*self.parts, *self.tests):
+            if isinstance(part, Curriculum):
+                yield "parts holds a curriculum, which goes by an example's number: name its inner"
+            if isinstance(part, RecordTask):
+                yield f"parts holds {part.kind}, whose examples are records: train on it by itself"
         yield from mismatches([*self.parts, *self.tests])
+        yield from overlaps([*self.parts, *self.tests])
+
+    @property
+    def metric(self) -> Metric:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """That of the parts."""
+        return self.parts[0].metric
 
     @property
     def seeded(self) -> list[Task]:

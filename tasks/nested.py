@@ -7,12 +7,14 @@ Axes: B examples, L positions, N numbers of content.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from tasks.batch import IGNORE, Batch
 from tasks.rng import U, Words
@@ -25,6 +27,64 @@ NOTHING = np.empty(0, U)
 def with_seed(task: Task, seed: int) -> Task:
     """The task with another seed."""
     return task.model_copy(update={"seed": seed})
+
+
+def at_length(task: Task, length: int) -> Task:
+    """The task at this length only.
+
+    Raises: ValueError, one line, where it cannot have it.
+    """
+    own = type(task).model_fields
+    if "length" not in own:
+        raise ValueError(f"{task.kind} has no field `length`: its size is set by {', '.join(own)}")
+    fields = {name: getattr(task, name) for name in own} | {"length": length}
+    fields |= {"min_length": length} if "min_length" in own else {}
+    fields |= {name: 0 for name in ("test_length", "test_min_length") if name in own}  # as trained
+    try:
+        return type(task)(**fields)
+    except ValidationError as error:
+        line = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{task.kind} at length={length}: {line}") from None
+
+
+def other_lengths(task: Task, lengths: Sequence[int]) -> Iterator[str]:
+    """Why the task cannot have these lengths besides its own, in lines.
+
+    A length of its own would be drawn by two laws that share the strings out in two ways: what one
+    trains on, the other may test on.
+    """
+    for length in lengths:
+        try:
+            at_length(task, length)
+        except ValueError as error:
+            yield str(error)
+            continue
+        if length in (own := lengths_of(task)):
+            yield f"lengths names {length}, but {task.kind} has {own[0]} to {own[-1]} of its own"
+
+
+def lengths_of(task: Any) -> range:
+    """From the shortest to the longest that is trained, of a task with the field `length`."""
+    return range(getattr(task, "min_length", 0) or task.length, task.length + 1)
+
+
+def every_length_of(task: Any) -> set[int]:
+    """Those that are trained, and those that are tested."""
+    longest = getattr(task, "test_length", 0)
+    shortest = getattr(task, "test_min_length", 0) or longest
+    return {*lengths_of(task), *(range(shortest, longest + 1) if longest else ())}
+
+
+def overlaps(tasks: Sequence[Task]) -> Iterator[str]:
+    """Tasks of random lengths which share some, in lines: see `other_lengths`."""
+    ranged = [task for task in tasks if hasattr(task, "min_length")]
+    for a, b in combinations(ranged, 2):
+        mine, theirs = every_length_of(a), every_length_of(b)
+        if a.kind == b.kind and mine != theirs and (shared := mine & theirs):
+            yield (
+                f"two parts of kind {a.kind} have lengths of {min(shared)} to {max(shared)} in "
+                "common, so that one may train on what the other tests: set min_length apart"
+            )
 
 
 def common(tasks: Sequence[Task]) -> Context:
@@ -83,25 +143,42 @@ def restored(task: Task, flat: NDArray[np.int64], split: str) -> Content:
     return found
 
 
+def longer(array: NDArray[Any], length: int, value: Any) -> NDArray[Any]:
+    """The array with `length` entries in its second axis: `value` behind its own."""
+    more = length - array.shape[1]
+    width = [(0, 0), (0, more), *[(0, 0)] * (array.ndim - 2)]
+    return np.pad(array, width, constant_values=value) if more else array
+
+
 def padded_to(batch: Batch, context: Context) -> Batch:
     """The batch with `context.length` positions: zeros behind its own, none of them scored."""
-    more = context.length - batch.inputs.shape[1]
-    if more == 0:
+    length = context.length
+    if length == batch.inputs.shape[1]:
         return batch
     at_positions = batch.targets.ndim > 1 and context.at_positions
-
-    def longer(array: NDArray[Any], value: Any) -> NDArray[Any]:
-        width = [(0, 0), (0, more), *[(0, 0)] * (array.ndim - 2)]
-        return np.pad(array, width, constant_values=value)
-
     nothing = 0.0 if context.is_real else IGNORE
     return Batch(
-        inputs=longer(batch.inputs, 0),
-        targets=longer(batch.targets, nothing) if at_positions else batch.targets,
-        mask=longer(batch.mask, False) if at_positions else batch.mask,
+        inputs=longer(batch.inputs, length, 0),
+        targets=longer(batch.targets, length, nothing) if at_positions else batch.targets,
+        mask=longer(batch.mask, length, value=False) if at_positions else batch.mask,
         lengths=batch.lengths,
         factors=batch.factors,
-        spans=None if batch.spans is None else longer(batch.spans, -1),
+        spans=None if batch.spans is None else longer(batch.spans, length, -1),
+    )
+
+
+def cut_to(batch: Batch, context: Context) -> Batch:
+    """The batch with `context.length` positions: what `padded_to` put behind is gone."""
+    length = context.length
+    if length == batch.inputs.shape[1]:
+        return batch
+    return Batch(
+        inputs=batch.inputs[:, :length],
+        targets=batch.targets[:, :length] if context.at_positions else batch.targets,
+        mask=batch.mask[:, :length] if context.at_positions else batch.mask,
+        lengths=batch.lengths,
+        factors=batch.factors,
+        spans=None if batch.spans is None else batch.spans[:, :length],
     )
 
 

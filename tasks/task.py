@@ -24,6 +24,7 @@ from zoo.spec import Context, Spec
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[str, ...] = get_args(Split)
+Metric = Literal["accuracy", "exact", "span_exact", "loss"]
 BUCKETS = 16  # of content; a split owns some, so that no content is in two splits
 OWNED = {"train": (0, 12), "validation": (12, 14), "test": (14, 16)}
 MANY_ENOUGH = 2**48  # from here on contents do not meet by chance, and splits are streams
@@ -43,7 +44,7 @@ class Task(Spec):
 
     generator_version: ClassVar[int] = 1  # to raise when a change moves a task's stream
     factors: ClassVar[dict[str, str]] = {}  # name -> what it means
-    metric: ClassVar[Literal["accuracy", "exact", "span_exact", "loss"]] = "accuracy"  # in tables
+    metric: ClassVar[Metric] = "accuracy"  # what tables lead with, and tuning goes by
     shared: ClassVar[bool] = False  # splits share contents on purpose: facts to be memorised
     sees_all: ClassVar[bool] = True  # the oracle needs no more than the inputs
 

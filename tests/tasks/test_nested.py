@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
 import tasks
+from tasks.batch import Batch
 from tasks.copying import Copying
 from tasks.curriculum import Curriculum
+from tasks.digits import Digits
 from tasks.induction import Induction
-from tasks.length_suite import LengthSuite, at_length
+from tasks.length_suite import LengthSuite
 from tasks.mixture import Mixture
 from tasks.mqar import Mqar
-from tasks.task import SPLITS, STREAM
+from tasks.nested import at_length
+from tasks.parity import Parity
+from tasks.task import SPLITS, STREAM, Metric, Task
 
 SMALL = Mqar(vocab_size=8, length=8, num_pairs=2, random_fill=False)
 LARGE = Mqar(vocab_size=32, length=24, num_pairs=3)
+RANGED = Parity(min_length=10, length=40)
+AT_40 = Parity(min_length=0, length=40)
+SENTENCES = tasks.make_task("lano")
 
 
 def test_every_part_has_its_share() -> None:
@@ -65,6 +73,13 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (LengthSuite, {"inner": SMALL, "lengths": (6,)}, "mqar at length=6: length=6 is too short"),
     (Curriculum, {"inner": LARGE, "lengths": (20, 16)}, r"lengths=\(20, 16\) must rise"),
     (Curriculum, {"inner": LARGE, "lengths": (16, 24)}, "ends with 24: needs < 24"),
+    (LengthSuite, {"inner": SMALL, "lengths": (8,)}, "names 8, but mqar has 8 to 8 of its own"),
+    (LengthSuite, {"inner": RANGED, "lengths": (50, 20)}, "names 20, but parity has 10 to 40 of"),
+    (Curriculum, {"inner": RANGED, "lengths": (10,)}, "names 10, but parity has 10 to 40 of"),
+    (Mixture, {"parts": (SMALL, Curriculum())}, "parts holds a curriculum"),
+    (Mixture, {"parts": (Digits(),)}, "parts holds digits"),
+    (Mixture, {"parts": (RANGED, AT_40)}, "parity have lengths of 40 to 40 in common"),
+    (Mixture, {"parts": (AT_40,), "tests": (RANGED,)}, "parity have lengths of 40 to 40"),
 ]
 
 
@@ -112,3 +127,64 @@ def test_a_curriculum_mixes_stages_in_a_batch() -> None:
     assert whole.lengths.tolist() == [12] * 3 + [24] * 3
     assert np.array_equal(task.generate([4, 1]).targets, whole.targets[[4, 1]])
     assert len(set(task.content_key(range(6)).tolist())) == 6
+
+
+def test_strings_that_are_trained_would_be_tested() -> None:
+    """Why a length of its own is refused: two laws share the same strings out in two ways."""
+    ranged = Parity(min_length=10, length=100)
+    apart = at_length(ranged, 14)
+    trained = {r[r > 0].tobytes() for r in ranged.generate(range(40_000)).inputs}
+    tested = {r[r > 0].tobytes() for r in apart.generate(range(2000), "test").inputs}
+    assert trained & tested
+
+
+KINDS = ["adding", "fuzzy-recall", "gap-grammar", "in-context-markov", "memorization", "dyck"]
+
+
+@pytest.mark.parametrize("cls", [LengthSuite, Curriculum])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_wrapped_task_is_judged_by_its_own_law(cls: type, kind: str) -> None:
+    inner = tasks.make_task(kind)
+    length = inner.context.length
+    task = cls(inner=inner, lengths=(2 * length if cls is LengthSuite else length - 4,))
+    for name in ("metric", "shared", "sees_all", "chance", "floors", "ceiling", "answers_follow"):
+        assert getattr(task, name) == getattr(inner, name), name
+    for split in SPLITS:
+        assert task.determined(split) == inner.determined(split)
+    assert task.factors == inner.factors
+    for metric in get_args(Metric):
+        assert task.chance_of(metric) == inner.chance_of(metric)
+
+
+def test_the_law_of_a_suite_is_that_of_its_task() -> None:
+    inner = tasks.make_task("gap-grammar")
+    suite = LengthSuite(inner=inner, lengths=(300,))
+    whole = suite.generate(range(6), "test")
+    assert whole.inputs.shape == (6, 300)
+    inputs, targets, mask = (x[:, :200] for x in (whole.inputs, whole.targets, whole.mask))
+    own = Batch(inputs=inputs, targets=targets, mask=mask, lengths=whole.lengths, factors={})
+    law = _law(suite, whole)
+    assert np.array_equal(law, _law(inner, own))
+    assert law.shape == (whole.mask.sum(), suite.context.num_outputs)
+
+
+def test_what_is_accepted_is_what_the_task_accepts() -> None:
+    task, batch = Curriculum(inner=SENTENCES, lengths=()), SENTENCES.generate(range(9), "test")
+    start = int(batch.mask[0].argmax())
+    answers = np.where(batch.targets < 0, 0, batch.targets)[:, start:]
+    answers[:4] = answers[4:8]
+    accepted = task.accepts(batch, answers)
+    assert accepted is not None
+    assert accepted.tolist() == SENTENCES.accepts(batch, answers).tolist()  # pyright: ignore
+
+
+def _law(task: Task, batch: Batch) -> NDArray[np.float64]:
+    law = task.true_probs(batch)
+    assert law is not None
+    return law
+
+
+def test_a_mixture_leads_with_the_metric_of_its_parts() -> None:
+    assert Mixture(parts=(SENTENCES,)).metric == "loss"
+    with pytest.raises(ValueError, match="parts need one metric"):
+        Mixture(parts=(SENTENCES, SMALL))
