@@ -8,12 +8,13 @@ only (arXiv:2508.19029), so every contrast carries a learning-rate curve per arm
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeps.experiment import Experiment, Result
+from sweeps.experiment import Experiment, Result, merit
 from zoo.spec import Range, ranges
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ class Trial:
     number: int
     lr: float
     seed: int
-    value: float
+    value: float  # what the task leads with, negated where less is better
     state: str  # finished | diverged
+    loss: float | None = None  # decides between equal values: no answer is whole at first
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,13 @@ def tune(
         if number not in done:
             done[number] = _one(study, experiment, number, run)
     found = tuple(done[number] for number in range(trials))
-    best = max(found, key=lambda t: (t.state == "finished", t.value, -t.number))
+    best = max(found, key=_rank)
     return Tuned(best.lr, best.number, found)
+
+
+def _rank(trial: Trial) -> tuple[bool, float, float, int]:
+    loss = math.inf if trial.loss is None else trial.loss
+    return trial.state == "finished", trial.value, -loss, -trial.number
 
 
 def _open(storage: Path, name: str) -> optuna.Study:
@@ -160,15 +167,15 @@ def _one(
 
 
 def _judge(experiment: Experiment, number: int, lr: float, result: Result | None) -> Trial:
-    """The trial's value: validation accuracy, or minus the loss; chance if it did not finish."""
-    value = None if result is None else result.score("validation", "accuracy")
-    if value is None and result is not None:
-        loss = result.score("validation", "loss")
-        value = None if loss is None else -loss
-    state = "failed" if result is None else result.status
-    is_real = experiment.task.context.is_real
-    fallback = -experiment.task.chance if is_real else experiment.task.chance
-    return Trial(number, lr, TUNING_SEED, fallback if value is None else value, state)
+    """What the trial scored on validation data; what guessing scores if it did not finish."""
+    task = experiment.task
+    if result is None:
+        guess = task.chance_of(task.metric)
+        return Trial(number, lr, TUNING_SEED, merit(task.metric, guess), "failed")
+    value = result.score("validation", task.metric)
+    assert value is not None, f"{task.kind}: no validation {task.metric}"
+    loss = result.score("validation", "loss")
+    return Trial(number, lr, TUNING_SEED, merit(task.metric, value), result.status, loss)
 
 
 def trial_rows(arm: str, trials: Sequence[Trial]) -> list[dict[str, Any]]:

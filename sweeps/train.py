@@ -12,7 +12,7 @@ import torch
 
 from sweeps.atomic import file_lock
 from sweeps.batches import held_out, training_batches
-from sweeps.experiment import Experiment, Result, Score
+from sweeps.experiment import Experiment, Result, Score, merit
 from sweeps.provenance import identity
 from sweeps.rundir import RunDirectory
 from sweeps.scores import loss_of, outputs_of, score
@@ -176,7 +176,8 @@ def _train(
                     Score("train", "all", "loss", float(state.running) / state.counted),
                     *score(model, validation, "validation", device),
                 ]
-                _note(state, scores, keep_best=train.select == "best-validation")
+                best_by = task.metric if train.select == "best-validation" else None
+                _note(state, scores, best_by)
                 watcher.scored(state.step, scores)
                 if _solved(scores, train.stop_at):
                     break
@@ -203,26 +204,24 @@ def schedule(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1.0, steps - rising)))
 
 
-def _note(state: State, scores: Sequence[Score], *, keep_best: bool) -> None:
+def _note(state: State, scores: Sequence[Score], best_by: str | None) -> None:
     state.curve += [[state.step, *s] for s in scores]
     state.running.zero_()
     state.counted = 0
-    quality = _quality(scores)
-    if keep_best and quality > state.best:
+    value = None if best_by is None else _validation(scores, best_by)
+    if best_by and value is not None and merit(best_by, value) >= state.best:  # of equals the later
         weights = state.model.state_dict()
-        state.best = quality
+        state.best = merit(best_by, value)
         state.best_weights = {name: value.detach().clone() for name, value in weights.items()}
 
 
-def _quality(scores: Sequence[Score]) -> float:
-    """Validation accuracy, or minus the loss where there is none: larger is better."""
-    found = {s.metric: s.value for s in scores if s.split == "validation" and s.slice == "all"}
-    value = found.get("accuracy")
-    return value if value is not None else -(found.get("loss") or math.inf)
+def _validation(scores: Sequence[Score], metric: str) -> float | None:
+    wanted = ("validation", "all", metric)
+    return next((s.value for s in scores if (s.split, s.slice, s.metric) == wanted), None)
 
 
 def _solved(scores: Sequence[Score], stop_at: float | None) -> bool:
-    return stop_at is not None and _quality(scores) >= stop_at
+    return stop_at is not None and (_validation(scores, "accuracy") or 0.0) >= stop_at
 
 
 def _result(state: State, experiment: Experiment, device: str, splits: tuple[str, ...]) -> Result:

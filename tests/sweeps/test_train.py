@@ -10,43 +10,14 @@ import torch
 
 import tasks
 from sweeps import batches, provenance, train
-from sweeps.experiment import Experiment, TrainSpec
 from sweeps.rundir import RunDirectory, read_experiment
 from sweeps.scores import loss_of, outputs_of
-from sweeps.search import TUNING_SEED, curve_of_rates, trial_experiment, tune
+from sweeps.search import TUNING_SEED
 from sweeps.state import weights_digest
-from sweeps.train import Interrupted, NoWatcher, pick_device, run_experiment, schedule
+from sweeps.train import Interrupted, pick_device, run_experiment, schedule
 from sweeps.words import WordError
-from zoo.presets import preset
+from tests.sweeps.small import SHORT, StopAt, curve, experiment
 from zoo.spec import replace_all
-
-SHORT = TrainSpec(steps=12, batch_size=8, eval_every=4, num_eval=32, lr=1e-2, checkpoint_every=1e9)
-
-
-def experiment(*, seed=0, base="all-on", **fields) -> Experiment:
-    model = replace_all(replace_all(preset(base), "width", 8), "depth", 1)
-    task = tasks.make_task("selective-copying", length=16, num_tokens=4)
-    made = Experiment(task=task, model=model, train=SHORT, seed=seed)
-    return made.with_train(**fields) if fields else made
-
-
-class StopAt(NoWatcher):
-    """Asks to stop after one step number."""
-
-    def __init__(self, *steps: int) -> None:
-        self.steps, self.now = set(steps), 0
-
-    def step(self, step: int) -> None:
-        self.now = step
-
-    def stopping(self) -> bool:
-        return self.now in self.steps
-
-
-def curve(root, made):
-    import polars as pl
-
-    return pl.read_parquet(RunDirectory(root, made).path / "curve.parquet")
 
 
 def test_the_same_experiment_gives_the_same_bits(tmp_path):
@@ -103,61 +74,6 @@ def test_any_code_takes_what_is_there(tmp_path, monkeypatch):
     first = run_experiment(experiment(), root=tmp_path)
     monkeypatch.setattr(provenance, "code_hash", lambda: "another")
     assert run_experiment(experiment(), root=tmp_path, any_code=True) == first
-
-
-def test_tuning_never_sees_the_test_split(tmp_path, monkeypatch):
-    seen = set()
-    generate = type(experiment().task).generate
-
-    def spy(self, indices, split="train"):
-        seen.add(split)
-        return generate(self, indices, split)
-
-    monkeypatch.setattr(type(experiment().task), "generate", spy)
-
-    def run(trial):
-        return run_experiment(trial, root=tmp_path, splits=("validation",))
-
-    tuned = tune(experiment(), "arm", 3, tmp_path / "study.db", run)
-    assert len(tuned.trials) == 3
-    assert seen == {"train", "validation"}
-
-
-def test_the_first_trials_are_the_given_rate_and_four_around_it(tmp_path):
-    made = experiment(lr=3e-3)
-    rates = curve_of_rates(made)
-    assert rates[0] == 3e-3
-    assert len(rates) == 5
-    steps = np.diff(np.log(sorted(rates)))
-    assert np.allclose(steps[:2], steps[0], rtol=0.02)
-    assert np.allclose(steps[2:], steps[2], rtol=0.02)
-    assert min(rates) > 1e-4
-    assert max(rates) < 1e-1
-    trial = trial_experiment(made, rates[1])
-    assert (trial.seed, trial.train.steps) == (TUNING_SEED, made.train.steps // 2)
-
-
-def test_tuning_goes_on_where_it_stopped_and_chooses_the_best(tmp_path):
-    calls = []
-
-    def run(trial):
-        calls.append(trial.train.lr)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return run_experiment(trial, root=tmp_path, splits=("validation",))
-
-    made, storage = experiment(), tmp_path / "study.db"
-    with pytest.raises(KeyboardInterrupt):
-        tune(made, "arm", 6, storage, run)
-    tuned = tune(made, "arm", 6, storage, run)
-    assert [t.number for t in tuned.trials] == list(range(6))
-    assert calls[3] == calls[2]
-    assert len(calls) == 7
-    best = max(tuned.trials, key=lambda t: (t.value, -t.number))
-    assert (tuned.lr, tuned.trial) == (best.lr, best.number)
-    before = len(calls)
-    assert tune(made, "arm", 6, storage, run) == tuned
-    assert len(calls) == before
 
 
 def test_divergence_counts_with_chance(tmp_path):
@@ -290,48 +206,6 @@ def test_tuning_seeds_are_not_reported_seeds():
     assert MOST <= TUNING_SEED
 
 
-def fake_result(made, value, status="finished"):
-    from sweeps.experiment import Result, Score
-
-    scores = (Score("validation", "all", "accuracy", value),)
-    rest = {"parameters": 1, "state_bytes": 1, "steps": 1, "seconds": 1.0, "weights": ""}
-    return Result(fingerprint=made.fingerprint, status=status, scores=scores, identity={}, **rest)
-
-
-def test_a_diverged_trial_never_wins(tmp_path):
-    def run(trial):
-        high = trial.train.lr > 2e-2
-        return fake_result(trial, 0.1 if high else 0.01, "diverged" if high else "finished")
-
-    tuned = tune(experiment(lr=3e-3), "arm", 5, tmp_path / "study.db", run)
-    assert tuned.lr < 2e-2
-    assert {t.state for t in tuned.trials} == {"finished", "diverged"}
-
-
-def test_a_trial_without_memory_is_tried_again(tmp_path):
-    answers = [None, 0.5]
-
-    def run(trial):
-        value = answers.pop(0)
-        return None if value is None else fake_result(trial, value)
-
-    first = tune(experiment(), "arm", 1, tmp_path / "study.db", run)
-    assert first.trials[0].state == "failed"
-    assert tune(experiment(), "arm", 1, tmp_path / "study.db", run).trials[0].value == 0.5
-
-
-def test_other_hardware_tunes_again(tmp_path):
-    calls = []
-
-    def run(trial):
-        calls.append(trial)
-        return fake_result(trial, 0.5)
-
-    for stamp in ("one", "one", "two"):
-        tune(experiment(), "arm", 2, tmp_path / "study.db", run, stamp=stamp)
-    assert len(calls) == 4
-
-
 @pytest.mark.parametrize("key", ["code", "torch", "device", "dtype", "threads"])
 def test_every_part_of_the_identity_counts(tmp_path, monkeypatch, key):
     run_experiment(experiment(), root=tmp_path)
@@ -364,6 +238,46 @@ def test_best_validation_scores_the_best_weights_also_when_resumed(tmp_path, mon
     result = run_experiment(made, root=tmp_path)
     assert len(set(kept)) == 3
     assert result.weights == kept[1]
+
+
+def test_of_equally_good_weights_the_later_are_kept(tmp_path, monkeypatch):
+    """No answer is whole at first: the first weights of all would win."""
+    made = experiment(select="best-validation", num_eval=8)
+    made = made.model_copy(update={"task": tasks.make_task("string-copy")})
+    kept: list[str] = []
+    truth = train.score
+
+    def spied(model, held, split, device):
+        kept.extend([weights_digest(model)] if split == "validation" else [])
+        return truth(model, held, split, device)
+
+    monkeypatch.setattr(train, "score", spied)
+    monkeypatch.setattr(train, "LATE", 1.0)
+    result = run_experiment(made, root=tmp_path, splits=("test",))
+    values = curve(tmp_path, made).filter(metric="span_exact", split="validation")["value"]
+    assert values.to_list() == [0.0, 0.0, 0.0]
+    assert len(set(kept)) == 3
+    assert result.weights == kept[-1]
+
+
+def test_the_best_weights_are_best_by_what_the_task_leads_with(tmp_path, monkeypatch):
+    made = experiment(select="best-validation", num_eval=8)
+    made = made.model_copy(update={"task": tasks.make_task("lano")})
+    kept: list[str] = []
+    truth = train.score
+
+    def rigged(model, held, split, device):
+        found = truth(model, held, split, device)
+        if split != "validation":
+            return found
+        kept.append(weights_digest(model))
+        values = {"accuracy": (0.9, 0.1, 0.5), "loss": (3.0, 1.0, 2.0)}
+        at = len(kept) - 1
+        return [s._replace(value=values.get(s.metric, [s.value] * 3)[at]) for s in found]
+
+    monkeypatch.setattr(train, "score", rigged)
+    monkeypatch.setattr(train, "LATE", 1.0)
+    assert run_experiment(made, root=tmp_path, splits=("test",)).weights == kept[1]
 
 
 def test_weight_decay_moves_the_weights(tmp_path):

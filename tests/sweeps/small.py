@@ -1,0 +1,38 @@
+"""A small experiment, and ways to look at its run."""
+
+from __future__ import annotations
+
+import tasks
+from sweeps.experiment import Experiment, TrainSpec
+from sweeps.rundir import RunDirectory
+from sweeps.train import NoWatcher
+from zoo.presets import preset
+from zoo.spec import replace_all
+
+SHORT = TrainSpec(steps=12, batch_size=8, eval_every=4, num_eval=32, lr=1e-2, checkpoint_every=1e9)
+
+
+def experiment(*, seed=0, base="all-on", **fields) -> Experiment:
+    model = replace_all(replace_all(preset(base), "width", 8), "depth", 1)
+    task = tasks.make_task("selective-copying", length=16, num_tokens=4)
+    made = Experiment(task=task, model=model, train=SHORT, seed=seed)
+    return made.with_train(**fields) if fields else made
+
+
+class StopAt(NoWatcher):
+    """Asks to stop after one step number."""
+
+    def __init__(self, *steps: int) -> None:
+        self.steps, self.now = set(steps), 0
+
+    def step(self, step: int) -> None:
+        self.now = step
+
+    def stopping(self) -> bool:
+        return self.now in self.steps
+
+
+def curve(root, made):
+    import polars as pl
+
+    return pl.read_parquet(RunDirectory(root, made).path / "curve.parquet")

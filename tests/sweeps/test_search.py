@@ -1,0 +1,162 @@
+"""Tuning: one budget for every arm, on validation data, by what the task leads with."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import tasks
+from sweeps.experiment import Result, Score
+from sweeps.search import TUNING_SEED, curve_of_rates, trial_experiment, tune
+from sweeps.train import run_experiment
+from tests.sweeps.small import experiment
+
+
+def test_tuning_never_sees_the_test_split(tmp_path, monkeypatch):
+    seen = set()
+    generate = type(experiment().task).generate
+
+    def spy(self, indices, split="train"):
+        seen.add(split)
+        return generate(self, indices, split)
+
+    monkeypatch.setattr(type(experiment().task), "generate", spy)
+
+    def run(trial):
+        return run_experiment(trial, root=tmp_path, splits=("validation",))
+
+    tuned = tune(experiment(), "arm", 3, tmp_path / "study.db", run)
+    assert len(tuned.trials) == 3
+    assert seen == {"train", "validation"}
+
+
+def test_the_first_trials_are_the_given_rate_and_four_around_it(tmp_path):
+    made = experiment(lr=3e-3)
+    rates = curve_of_rates(made)
+    assert rates[0] == 3e-3
+    assert len(rates) == 5
+    steps = np.diff(np.log(sorted(rates)))
+    assert np.allclose(steps[:2], steps[0], rtol=0.02)
+    assert np.allclose(steps[2:], steps[2], rtol=0.02)
+    assert min(rates) > 1e-4
+    assert max(rates) < 1e-1
+    trial = trial_experiment(made, rates[1])
+    assert (trial.seed, trial.train.steps) == (TUNING_SEED, made.train.steps // 2)
+
+
+def test_tuning_goes_on_where_it_stopped_and_chooses_the_best(tmp_path):
+    calls = []
+
+    def run(trial):
+        calls.append(trial.train.lr)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return run_experiment(trial, root=tmp_path, splits=("validation",))
+
+    made, storage = experiment(), tmp_path / "study.db"
+    with pytest.raises(KeyboardInterrupt):
+        tune(made, "arm", 6, storage, run)
+    tuned = tune(made, "arm", 6, storage, run)
+    assert [t.number for t in tuned.trials] == list(range(6))
+    assert calls[3] == calls[2]
+    assert len(calls) == 7
+    best = max(tuned.trials, key=lambda t: (t.value, -t.number))
+    assert (tuned.lr, tuned.trial) == (best.lr, best.number)
+    before = len(calls)
+    assert tune(made, "arm", 6, storage, run) == tuned
+    assert len(calls) == before
+
+
+def fake_result(made, value=None, status="finished", **metrics):
+    metrics = {"accuracy": value} if value is not None else metrics
+    scores = tuple(Score("validation", "all", *one) for one in metrics.items())
+    rest = {"parameters": 1, "state_bytes": 1, "steps": 1, "seconds": 1.0, "weights": ""}
+    return Result(fingerprint=made.fingerprint, status=status, scores=scores, identity={}, **rest)
+
+
+def tuned_by(folder, kind, scores):
+    """What tuning chooses among trials of these scores."""
+    left = iter(scores)
+    made = experiment().model_copy(update={"task": tasks.make_task(kind)})
+    return tune(
+        made, "arm", len(scores), folder / "study.db", lambda t: fake_result(t, **next(left))
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "scores", "best", "value"),
+    [
+        # whole answers, though another rate has more tokens right
+        (
+            "depo",
+            [
+                {"loss": 1.0, "accuracy": 0.9, "span_exact": 0.1},
+                {"loss": 2.0, "accuracy": 0.5, "span_exact": 0.3},
+            ],
+            1,
+            0.3,
+        ),
+        # no answer is whole yet: the loss says which rate learns
+        (
+            "depo",
+            [
+                {"loss": 2.0, "accuracy": 0.5, "span_exact": 0.0},
+                {"loss": 1.0, "accuracy": 0.1, "span_exact": 0.0},
+                {"loss": 1.5, "accuracy": 0.9, "span_exact": 0.0},
+            ],
+            1,
+            0.0,
+        ),
+        ("lano", [{"loss": 0.7, "accuracy": 0.8}, {"loss": 0.6, "accuracy": 0.7}], 1, -0.6),
+        ("adding", [{"loss": 0.02}, {"loss": 0.01}, {"loss": 0.03}], 1, -0.01),
+        ("copying", [{"loss": 1.0, "accuracy": 0.5}, {"loss": 1.0, "accuracy": 0.5}], 0, 0.5),
+    ],
+)
+def test_the_best_is_best_by_what_the_task_leads_with(tmp_path, kind, scores, best, value):
+    tuned = tuned_by(tmp_path, kind, scores)
+    assert tuned.trial == best
+    assert tuned.trials[best].value == value
+    assert tuned_by(tmp_path, kind, scores) == tuned, "read again from the record"
+
+
+def test_a_trial_without_a_score_counts_with_a_guess(tmp_path):
+    made = experiment().model_copy(update={"task": tasks.make_task("lano")})
+    trial = tune(made, "arm", 1, tmp_path / "study.db", lambda _: None).trials[0]
+    assert trial.state == "failed"
+    assert trial.value == -math.log(made.task.context.num_outputs)
+
+
+def test_a_diverged_trial_never_wins(tmp_path):
+    def run(trial):
+        high = trial.train.lr > 2e-2
+        return fake_result(trial, 0.1 if high else 0.01, "diverged" if high else "finished")
+
+    tuned = tune(experiment(lr=3e-3), "arm", 5, tmp_path / "study.db", run)
+    assert tuned.lr < 2e-2
+    assert {t.state for t in tuned.trials} == {"finished", "diverged"}
+
+
+def test_a_trial_without_memory_is_tried_again(tmp_path):
+    answers = [None, 0.5]
+
+    def run(trial):
+        value = answers.pop(0)
+        return None if value is None else fake_result(trial, value)
+
+    first = tune(experiment(), "arm", 1, tmp_path / "study.db", run)
+    assert first.trials[0].state == "failed"
+    assert tune(experiment(), "arm", 1, tmp_path / "study.db", run).trials[0].value == 0.5
+
+
+def test_other_hardware_tunes_again(tmp_path):
+    calls = []
+
+    def run(trial):
+        calls.append(trial)
+        return fake_result(trial, 0.5)
+
+    for stamp in ("one", "one", "two"):
+        tune(experiment(), "arm", 2, tmp_path / "study.db", run, stamp=stamp)
+    assert len(calls) == 4
