@@ -12,8 +12,7 @@ import polars as pl
 
 from reports import stats
 from reports.stats import Estimate
-from sweeps.experiment import LOWER_IS_BETTER
-from sweeps.results import Study
+from sweeps.results import LOWER_IS_BETTER, Study
 
 WEAK = 0.10  # treatment strength below which a switch is too weak to test
 NEAR = 1e-6  # relative: a rate this close to an end of its range is at the end

@@ -84,7 +84,7 @@ def evaluate(run: Path, data: Path, *, device: str = "auto") -> dict[str, float 
         raise WordError(f"{run}: no whole checkpoint; train it first")
     model.to(device)
     num = len(batch.inputs)
-    held = [Held(gather(_part(batch, i, i + BATCH)), {}) for i in range(0, num, BATCH)]
+    held = [Held(gather(batch.at(slice(i, i + BATCH))), {}) for i in range(0, num, BATCH)]
     found: dict[str, float | int | str] = {"run": experiment.fingerprint, "examples": num}
     for one in score(model, held, "file", device):
         assert one.value is not None
@@ -199,18 +199,6 @@ def _targets(
         f"data={path}: target ids {low} to {high}, the model has 0 to {context.num_outputs - 1}",
     )
     return targets.astype(np.int64), mask
-
-
-def _part(batch: Batch, first: int, last: int) -> Batch:
-    from tasks.batch import Batch
-
-    return Batch(
-        inputs=batch.inputs[first:last],
-        targets=batch.targets[first:last],
-        mask=batch.mask[first:last],
-        lengths=batch.lengths[first:last],
-        factors={},
-    )
 
 
 if __name__ == "__main__":

@@ -82,14 +82,6 @@ class Experiment(Spec):
         return self.model_copy(update={"train": train})
 
 
-LOWER_IS_BETTER = ("loss", "bits", "rmse", "nrmse")
-
-
-def merit(metric: str, value: float) -> float:
-    """The value, negated where less is better: of two the larger is the better."""
-    return -value if metric in LOWER_IS_BETTER else value
-
-
 class Score(NamedTuple):
     """One number of a run: where it was measured, on which part, and what it is."""
 

@@ -44,6 +44,7 @@ SCHEMA: dict[str, Any] = {
     "seconds": pl.Float64,
     "device": pl.String,
 }
+LOWER_IS_BETTER = ("loss", "bits", "rmse", "nrmse", "kl_bits", "total_variation", "excess_loss")
 KEY = ("arm", "seed", "split", "slice", "metric")  # what one row is about
 TRIALS: dict[str, Any] = {
     "arm": pl.String,
@@ -94,6 +95,11 @@ __all__ = [
     "write_text",
     "write_trials",
 ]
+
+
+def merit(metric: str, value: float) -> float:
+    """The value, negated where less is better: of two the larger is the better."""
+    return -value if metric in LOWER_IS_BETTER else value
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeps.experiment import Experiment, Result, merit
+from sweeps.experiment import Experiment, Result
+from sweeps.results import merit
 from zoo.spec import Range, ranges
 
 if TYPE_CHECKING:

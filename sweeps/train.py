@@ -12,8 +12,10 @@ import torch
 
 from sweeps.atomic import file_lock
 from sweeps.batches import held_out, training_batches
-from sweeps.experiment import Experiment, Result, Score, merit
+from sweeps.beyond import beyond
+from sweeps.experiment import Experiment, Result, Score
 from sweeps.provenance import identity
+from sweeps.results import merit
 from sweeps.rundir import RunDirectory
 from sweeps.scores import loss_of, outputs_of, score
 from sweeps.state import State, resume, save, save_final, weights_digest
@@ -176,6 +178,8 @@ def _train(
                     Score("train", "all", "loss", float(state.running) / state.counted),
                     *score(model, validation, "validation", device),
                 ]
+                for one in beyond(model, task, "validation", train):
+                    scores.append(Score("validation", "all", *one))
                 best_by = task.metric if train.select == "best-validation" else None
                 _note(state, scores, best_by)
                 watcher.scored(state.step, scores)
@@ -229,11 +233,11 @@ def _result(state: State, experiment: Experiment, device: str, splits: tuple[str
     state.diverged |= not all(p.isfinite().all() for p in model.parameters())
     scores: list[Score] = []
     for split in splits if not state.diverged else ():
-        batches = held_out(task, split, train.num_eval, train.batch_size)
-        scores += score(model, batches, split, device)
-        for name, other in task.test_slices().items() if split == "test" else ():
+        slices = task.test_slices() if split == "test" else {}
+        for part, other in {"all": task, **slices}.items():
             batches = held_out(other, split, train.num_eval, train.batch_size)
-            scores += score(model, batches, split, device, part=name)
+            scores += score(model, batches, split, device, part=part)
+            scores += [Score(split, part, *one) for one in beyond(model, other, split, train)]
     if state.diverged or not all(math.isfinite(s.value or 0.0) for s in scores):
         # It counts with what guessing scores: dropping the run would flatter the arm.
         state.diverged = True

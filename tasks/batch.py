@@ -68,6 +68,13 @@ class Batch:
         targets = np.concatenate([inputs[:, 1:], last[:, None]], axis=1)
         return cls.of(inputs, targets, **factors)
 
+    def at(self, rows: slice | NDArray[Any]) -> Self:
+        """Some of the examples: numbers (M,) or a mask (B,)."""
+        columns = {name: column[rows] for name, column in self.factors.items()}
+        arrays = [getattr(self, name)[rows] for name in ARRAYS]
+        spans = None if self.spans is None else self.spans[rows]
+        return type(self)(arrays[0], arrays[1], arrays[2], arrays[3], columns, spans)
+
     def room(self, num: int) -> Self:
         """Space for `num` examples of this kind."""
 

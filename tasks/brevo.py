@@ -26,7 +26,7 @@ from tasks.dependencies import Dependencies
 from tasks.named_nodes import Names, inverse_sizes
 from tasks.published import Preset
 from tasks.rng import U, Words, example_keys
-from tasks.task import Content, DataSpaceExhausted, Task
+from tasks.task import Content, DataSpaceExhausted, Task, Writing
 from zoo.spec import Context
 
 BOS, ASK, ANS, END, FIRST = 1, 2, 3, 4, 5  # ids; 0 is padding
@@ -44,7 +44,7 @@ class Brevo(Task, kind="brevo"):
     little: see `valid_first`.
     """
 
-    metric: ClassVar[Any] = "accuracy"
+    metric = "valid"
     factors: ClassVar[dict[str, str]] = {
         "num_written": "nodes of the answer",
         "depth": "edges of the longest chain of dependencies",
@@ -183,6 +183,10 @@ class Brevo(Task, kind="brevo"):
             asked = self._asked(row[1 : int(mask.argmax())])
             found.append(asked.mistake(answer.tolist(), END))
         return found
+
+    @property
+    def writings(self) -> dict[str, Writing]:
+        return {"valid": Writing(stop=END)}
 
     def accepts(self, batch: Batch, answers: NDArray[Any]) -> NDArray[np.bool_]:
         return np.array([not m for m in self.mistakes(batch, answers)], np.bool_)

@@ -24,7 +24,7 @@ from tasks.batch import IGNORE, Batch, scatter
 from tasks.grammars import LONGEST_RULE, Grammar, Rules, grammar_of, random_rules, read
 from tasks.published import Preset
 from tasks.rng import Floats, U, Words, example_keys
-from tasks.task import Content, Task
+from tasks.task import Content, Task, Writing
 from zoo.spec import Context
 
 BOS, END, FIRST = 1, 2, 3  # ids; 0 is padding
@@ -206,6 +206,12 @@ class Lano(Task, kind="lano"):
         rows = zip(batch.inputs, batch.lengths, strict=True)
         laws = [self.next_law(row[1:num]) for row, num in rows]
         return np.concatenate([np.zeros((0, self.context.num_outputs)), *laws])
+
+    @property
+    def writings(self) -> dict[str, Writing]:
+        """Completions of nothing and of 50 tokens; packed windows begin anywhere."""
+        drawn = {f"valid@{n}": Writing(END, given=n, sampled=True) for n in (0, 50)}
+        return {} if self.packed else drawn
 
     def accepts(self, batch: Batch, answers: NDArray[Any]) -> NDArray[np.bool_]:
         """Whether what stands before END is a sentence; batches of single sentences only.  (B,)"""

@@ -120,6 +120,8 @@ def mismatches(tasks: Sequence[Task]) -> list[str]:
                 f"{task.kind} leads with {task.metric} and {tasks[0].kind} with "
                 f"{tasks[0].metric}: parts need one metric"
             )
+        if task.metric == "valid":
+            found.append(f"{task.kind} has answers that a model writes out: train on it by itself")
         if first.is_real and other.num_outputs != first.num_outputs:
             found.append(
                 f"{task.kind} has {other.num_outputs} real outputs and {tasks[0].kind} "

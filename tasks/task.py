@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from zoo.spec import Context, Spec
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[str, ...] = get_args(Split)
-Metric = Literal["accuracy", "exact", "span_exact", "loss"]
+Metric = Literal["accuracy", "exact", "span_exact", "loss", "valid"]
 BUCKETS = 16  # of content; a split owns some, so that no content is in two splits
 OWNED = {"train": (0, 12), "validation": (12, 14), "test": (14, 16)}
 MANY_ENOUGH = 2**48  # from here on contents do not meet by chance, and splits are streams
@@ -33,6 +33,14 @@ STREAM = 2**40  # examples of a training run: streams of different seeds are apa
 CHUNK = 2**16  # positions made at a time, so that the arrays stay in the cache
 
 Content = dict[str, NDArray[np.int64]]
+
+
+class Writing(NamedTuple):
+    """How a model is made to write an answer, which `accepts` then judges."""
+
+    stop: int  # the id that ends an answer
+    given: int = 0  # tokens of the example's own answer that it goes on from
+    sampled: bool = False  # drawn from the model's law; False: the likeliest token, one by one
 
 
 class DataSpaceExhausted(ValueError):
@@ -143,12 +151,22 @@ class Task(Spec):
         """Of a task whose targets are drawn at random: their law at each scored place, (M, V)."""
         return None
 
-    def accepts(self, batch: Batch, answers: NDArray[Any]) -> NDArray[np.bool_] | None:
-        """Of a task with many right answers: whether each of `answers` (B, T) is one.      (B,)
+    def admissible(self, batch: Batch) -> NDArray[np.bool_] | None:
+        """Which targets could stand at each scored place, where several could: (M, V)."""
+        law = self.true_probs(batch)
+        return None if law is None else law > 0
 
-        `answers` is what a model wrote behind the prompt, the inputs before the first scored place.
+    @property
+    def writings(self) -> dict[str, Writing]:
+        """Of a task with many right answers: how models write theirs, by the metric's name."""
+        return {}
+
+    def accepts(self, batch: Batch, answers: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether each of `answers` (B, T) is right, of a task that has `writings`.          (B,)
+
+        They begin at the first scored place, with what was given, and are 0 behind their end.
         """
-        return None
+        raise TypeError(f"{self.kind} has one right answer: compare with the targets")
 
     def problems(self) -> Iterable[str]:
         """What makes the fields impossible together: field, value, limit, a way out."""

@@ -14,7 +14,7 @@ from pydantic import Field, SerializeAsAny
 from tasks.batch import IGNORE, Batch
 from tasks.nested import cut_to, longer, padded_to, with_seed
 from tasks.rng import Words
-from tasks.task import Content, Metric, Task
+from tasks.task import Content, Metric, Task, Writing
 from zoo.spec import Context
 
 
@@ -106,5 +106,13 @@ class Wrapped(Task):
         law = self.seeded.true_probs(cut_to(batch, self.inner.context))
         return None if law is None else longer(law, self.context.num_outputs, 0.0)
 
-    def accepts(self, batch: Batch, answers: NDArray[Any]) -> NDArray[np.bool_] | None:
+    def admissible(self, batch: Batch) -> NDArray[np.bool_] | None:
+        some = self.seeded.admissible(cut_to(batch, self.inner.context))
+        return None if some is None else longer(some, self.context.num_outputs, value=False)
+
+    @property
+    def writings(self) -> dict[str, Writing]:
+        return self.inner.writings
+
+    def accepts(self, batch: Batch, answers: NDArray[Any]) -> NDArray[np.bool_]:
         return self.seeded.accepts(cut_to(batch, self.inner.context), answers)

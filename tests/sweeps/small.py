@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tasks
 from sweeps.experiment import Experiment, TrainSpec
 from sweeps.rundir import RunDirectory
@@ -12,7 +14,7 @@ from zoo.spec import replace_all
 SHORT = TrainSpec(steps=12, batch_size=8, eval_every=4, num_eval=32, lr=1e-2, checkpoint_every=1e9)
 
 
-def experiment(*, seed=0, base="all-on", **fields) -> Experiment:
+def experiment(*, seed: int = 0, base: str = "all-on", **fields: Any) -> Experiment:
     model = replace_all(replace_all(preset(base), "width", 8), "depth", 1)
     task = tasks.make_task("selective-copying", length=16, num_tokens=4)
     made = Experiment(task=task, model=model, train=SHORT, seed=seed)

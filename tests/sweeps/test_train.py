@@ -223,8 +223,8 @@ def test_best_validation_scores_the_best_weights_also_when_resumed(tmp_path, mon
     kept: list[str] = []
     truth = train.score
 
-    def rigged(model, held, split, device):
-        found = truth(model, held, split, device)
+    def rigged(model, held, split, device, **part):
+        found = truth(model, held, split, device, **part)
         if split != "validation" or len(kept) >= 3:
             return found
         kept.append(weights_digest(model))
@@ -247,9 +247,9 @@ def test_of_equally_good_weights_the_later_are_kept(tmp_path, monkeypatch):
     kept: list[str] = []
     truth = train.score
 
-    def spied(model, held, split, device):
+    def spied(model, held, split, device, **part):
         kept.extend([weights_digest(model)] if split == "validation" else [])
-        return truth(model, held, split, device)
+        return truth(model, held, split, device, **part)
 
     monkeypatch.setattr(train, "score", spied)
     monkeypatch.setattr(train, "LATE", 1.0)
@@ -266,8 +266,8 @@ def test_the_best_weights_are_best_by_what_the_task_leads_with(tmp_path, monkeyp
     kept: list[str] = []
     truth = train.score
 
-    def rigged(model, held, split, device):
-        found = truth(model, held, split, device)
+    def rigged(model, held, split, device, **part):
+        found = truth(model, held, split, device, **part)
         if split != "validation":
             return found
         kept.append(weights_digest(model))
