@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,16 +15,9 @@ from tasks.batch import IGNORE
 from tasks.pathfinder import BY_DISTANCE, CONTOURS, Pathfinder
 from tasks.stamps import SETTINGS
 
-ROOT = Path(__file__).resolve().parents[2]
-FIELD = 4  # of the dashes
-
 
 def keys(num: int) -> rng.Words:
     return rng.example_keys(11, np.arange(num, dtype=rng.U))
-
-
-def file_of(size: int) -> Any:
-    return np.load(ROOT / "tasks" / "data" / f"pathfinder-{size}.npz")
 
 
 # What is drawn
