@@ -21,6 +21,7 @@ from pydantic import Field
 
 from tasks.batch import IGNORE, Batch
 from tasks.counting import arrangements, power
+from tasks.ids import in_turn
 from tasks.published import Preset, safari
 from tasks.rng import Integers, Words, distinct, integers, integers_at, words_at
 from tasks.task import Content, Task
@@ -98,13 +99,7 @@ class AssocRecall(Task, kind="assoc-recall"):
 
     @property
     def vocabulary(self) -> dict[str, range]:
-        first = 2 + self.num_keys
-        return {
-            "absent": range(ABSENT, ABSENT + 1),
-            "question": range(ASK, ASK + 1),
-            "key": range(2, first),
-            "value": range(first, first + self.num_values),
-        }
+        return in_turn({"absent": 1, "question": 1, "key": self.num_keys, "value": self.num_values})
 
     @property
     def context(self) -> Context:

@@ -14,13 +14,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from tasks.batch import IGNORE, Batch
 from tasks.counting import power
+from tasks.ids import in_turn
 from tasks.lengths import Ranged, coins, inside, pack, running, unpack
 from tasks.published import Preset
 from tasks.rng import Integers, Words, integers
@@ -72,11 +74,7 @@ class Rewriting(Ranged):
 
     @property
     def vocabulary(self) -> dict[str, range]:
-        ids, start = {"pad": range(1)}, 1
-        for name, num in {**self.symbols, "empty": 1}.items():
-            ids[name] = range(start, start + num)
-            start += num
-        return ids
+        return in_turn({"pad": 1, **self.symbols, "empty": 1})
 
     @property
     def context(self) -> Context:
@@ -151,23 +149,25 @@ class BitString(Rewriting):
 
 
 class SymbolString(Rewriting):
-    """A string of uniform symbols."""
+    """A string of uniform symbols, and an answer of as many of them."""
 
-    @property
-    @abstractmethod
-    def size(self) -> int:
-        """Different symbols."""
+    several: ClassVar[bool] = True
+
+    vocab_size: Annotated[int, Field(ge=2, le=2**16, description="different symbols")] = 2
 
     @property
     def symbols(self) -> dict[str, int]:
-        return {"symbol": self.size}
+        return {"symbol": self.vocab_size}
 
     @property
     def num_classes(self) -> int:
-        return self.size
+        return self.vocab_size
+
+    def room(self, lengths: Any) -> Any:
+        return lengths
 
     def strings(self, keys: Words, lengths: Integers) -> NDArray[Any]:
-        return integers(keys, SYMBOLS, self.longest, self.size)
+        return integers(keys, SYMBOLS, self.longest, self.vocab_size)
 
 
 def last(strings: NDArray[Any], lengths: Integers) -> NDArray[Any]:

@@ -9,11 +9,10 @@ Source, Differs: see tasks/chomsky.py.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from tasks.batch import IGNORE
 from tasks.chomsky import SIZE, SYMBOLS, Rewriting, SymbolString, published
@@ -97,17 +96,6 @@ def _heights(length: int) -> Floats:
 
 class ReverseString(SymbolString, kind="reverse-string"):
     """Reverse string: write the string backwards."""
-
-    several: ClassVar[bool] = True
-
-    vocab_size: Annotated[int, Field(ge=2, le=2**16, description="different symbols")] = 2
-
-    @property
-    def size(self) -> int:
-        return self.vocab_size
-
-    def room(self, lengths: Any) -> Any:
-        return lengths
 
     def answers(self, strings: NDArray[Any], lengths: Integers) -> NDArray[Any]:
         back = np.maximum(lengths - 1 - np.arange(strings.shape[1]), 0)

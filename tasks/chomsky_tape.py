@@ -11,14 +11,13 @@ Source, Differs: see tasks/chomsky.py.  Odd places are the first, third, ... as 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from tasks.chomsky import CHOICE, SYMBOLS, Rewriting, SymbolString, published
-from tasks.chomsky_stack import ReverseString
 from tasks.counting import power
 from tasks.lengths import fair_bits, inside
 from tasks.rng import Integers, Words, integers
@@ -26,7 +25,7 @@ from tasks.rng import Integers, Words, integers
 MISSING, FILLER = 2, 3
 
 
-class DuplicateString(ReverseString, kind="duplicate-string"):
+class DuplicateString(SymbolString, kind="duplicate-string"):
     """Duplicate string: write the string twice."""
 
     def room(self, lengths: Any) -> Any:
@@ -92,7 +91,7 @@ class MissingDuplicate(Rewriting, kind="missing-duplicate"):
         return [answer] if answer < 2 else None
 
 
-class OddsFirst(ReverseString, kind="odds-first"):
+class OddsFirst(SymbolString, kind="odds-first"):
     """Odds first: write the first, third, fifth, ... symbol, then the second, fourth, ..."""
 
     def answers(self, strings: NDArray[Any], lengths: Integers) -> NDArray[Any]:
@@ -107,16 +106,7 @@ class OddsFirst(ReverseString, kind="odds-first"):
 class BucketSort(SymbolString, kind="bucket-sort"):
     """Bucket sort: write the symbols in rising order."""
 
-    several: ClassVar[bool] = True
-
     vocab_size: Annotated[int, Field(ge=2, le=2**15, description="different symbols")] = 5
-
-    @property
-    def size(self) -> int:
-        return self.vocab_size
-
-    def room(self, lengths: Any) -> Any:
-        return lengths
 
     def answers(self, strings: NDArray[Any], lengths: Integers) -> NDArray[Any]:
         behind = np.iinfo(strings.dtype).max

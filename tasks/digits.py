@@ -8,13 +8,10 @@ Source:  Alpaydin and Kaynak 1998, "Optical recognition of handwritten digits", 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
 import numpy as np
-from pydantic import Field
 
 from tasks.files import FilesMissing
-from tasks.records import Records, RecordTask, content_hashes, share_out
+from tasks.records import Readout, Records, RecordTask, content_hashes, share_out
 from zoo.spec import Context
 
 SIDE, GREYS = 8, 17
@@ -26,9 +23,7 @@ class Digits(RecordTask, kind="digits"):
     Needs scikit-learn.  Splits are by content: about 1,350, 220 and 220 pictures.
     """
 
-    readout: Annotated[
-        Literal["mean", "last"], Field(description="the class is read off the mean state, or last")
-    ] = "mean"
+    readout: Readout = "mean"
 
     @property
     def context(self) -> Context:

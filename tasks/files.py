@@ -14,11 +14,11 @@ import os
 from abc import abstractmethod
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
-from tasks.records import Records, RecordTask, read_once
+from tasks.records import Readout, Records, RecordTask, read_once
 from zoo.spec import Context
 
 BLOCK = 2**20  # bytes read at a time
@@ -89,9 +89,7 @@ class FileTask(RecordTask):
 class Classes(FileTask):
     """A file task with one class a sequence."""
 
-    readout: Annotated[
-        Literal["mean", "last"], Field(description="the class is read off the mean state, or last")
-    ] = "mean"
+    readout: Readout = "mean"
 
     def classified(
         self, num_outputs: int, length: int, *, ids: int | None = None, features: int | None = None
@@ -103,6 +101,15 @@ class Classes(FileTask):
             length=length,
             head=self.readout,
         )
+
+
+class ClassesOrReals(FileTask):
+    """A file task with classes or real numbers, as the files have it."""
+
+    @property
+    def metric(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Accuracy, or for real targets the loss."""
+        return "loss" if self.context.is_real else "accuracy"
 
 
 @lru_cache(maxsize=16)

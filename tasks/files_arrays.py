@@ -17,15 +17,15 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from tasks.batch import IGNORE, Batch
-from tasks.files import FilesMissing, FileTask
-from tasks.records import Records, content_hashes, one_after_another, share_out
+from tasks.files import ClassesOrReals, FilesMissing
+from tasks.records import Readout, Records, content_hashes, one_after_another, share_out
 from tasks.rng import Words
 from tasks.task import SPLITS, Content
 from zoo.spec import Context
@@ -34,7 +34,7 @@ Arrays = dict[str, NDArray[Any]]
 DAMAGED = (ValueError, TypeError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
 
 
-class ArrayFile(FileTask, kind="arrays"):
+class ArrayFile(ClassesOrReals, kind="arrays"):
     """Arrays: sequences and targets of your own, in .npz, .safetensors or .parquet.
 
     What is asked follows from the targets: whole numbers (N,) a class, (N, L) a token at each
@@ -55,14 +55,7 @@ class ArrayFile(FileTask, kind="arrays"):
     num_classes: Annotated[
         int, Field(ge=0, le=2**31, description="classes there are; 0: as many as are used")
     ] = 0
-    readout: Annotated[
-        Literal["mean", "last"], Field(description="a class is read off the mean state, or last")
-    ] = "mean"
-
-    @property
-    def metric(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Accuracy, or for real targets the loss."""
-        return "loss" if self.context.is_real else "accuracy"
+    readout: Readout = "mean"
 
     @property
     def context(self) -> Context:

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tasks.files import FilesMissing, FileTask
-from tasks.records import Records, content_hashes, one_after_another, share_out
+from tasks.files import ClassesOrReals, FilesMissing
+from tasks.records import Readout, Records, content_hashes, one_after_another, share_out
 from zoo.spec import Context
 
 MISSING = ("?", "NaN", "nan")
@@ -35,7 +35,7 @@ class Series:
     labels: list[str] = field(default_factory=list)
 
 
-class TimeSeries(FileTask, kind="time-series"):
+class TimeSeries(ClassesOrReals, kind="time-series"):
     """Time series: which class, or which number, belongs to a series of one or more channels?
 
     `path` is one .ts file (splits by content), or a folder with NAME_TRAIN.ts and NAME_TEST.ts (a
@@ -49,14 +49,7 @@ class TimeSeries(FileTask, kind="time-series"):
         int, Field(ge=0, le=2**24, description="values that are read; 0: the longest series")
     ] = 0
     standardize: Annotated[bool, Field(description="channels to mean 0 and variance 1")] = True
-    readout: Annotated[
-        Literal["mean", "last"], Field(description="a class is read off the mean state, or last")
-    ] = "mean"
-
-    @property
-    def metric(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Accuracy, or for real targets the loss."""
-        return "loss" if self.context.is_real else "accuracy"
+    readout: Readout = "mean"
 
     @property
     def context(self) -> Context:

@@ -28,16 +28,17 @@ from pydantic import Field
 from tasks.batch import IGNORE, Batch
 from tasks.counting import arrangements, power
 from tasks.haystack import flat
+from tasks.ids import Halves
 from tasks.ladders import ladder
 from tasks.rng import Words
-from tasks.task import Content, Task
+from tasks.task import Content
 from zoo.spec import Context
 
 MOST = 16  # tokens of a tuple
 MEASURED = 4096  # examples that a ceiling comes from
 
 
-class FuzzyRecall(Task, kind="fuzzy-recall"):
+class FuzzyRecall(Halves, kind="fuzzy-recall"):
     """Fuzzy recall: keys and values are tuples of different tokens; answer each key seen before.
 
     A key keeps its value within the example.  Sizes are uniform from 1 to num_key_tokens and
@@ -100,16 +101,6 @@ class FuzzyRecall(Task, kind="fuzzy-recall"):
         return self.vocab_size - 1 - self.separated
 
     @property
-    def num_keys(self) -> int:
-        """Ids that keys are made of."""
-        return self.num_ordinary // 2
-
-    @property
-    def num_values(self) -> int:
-        """Ids that values are made of."""
-        return self.num_ordinary - self.num_keys
-
-    @property
     def vocabulary(self) -> dict[str, range]:
         first, num = int(self.variant == "canonical"), self.num_ordinary
         middle = first + self.num_keys
@@ -123,11 +114,6 @@ class FuzzyRecall(Task, kind="fuzzy-recall"):
     def context(self) -> Context:
         size = self.vocab_size
         return Context(num_inputs=size, num_outputs=size, length=self.length)
-
-    @property
-    def chance(self) -> float:
-        """Each token of a value is uniform over the ids of values."""
-        return 1 / self.num_values
 
     @property
     def ceiling(self) -> float:
@@ -147,10 +133,6 @@ class FuzzyRecall(Task, kind="fuzzy-recall"):
             different = int(len(sizes) ** 2 / meet)
         largest = self.num_key_tokens + self.num_value_tokens
         return power(different, self.room // (largest + 2 * self.separated))
-
-    @property
-    def answers_follow(self) -> bool:
-        return True  # a value stands behind each repeated key
 
     def determined(self, split: str) -> bool:
         return self.variant == "canonical"

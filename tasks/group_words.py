@@ -29,6 +29,7 @@ from pydantic import Field
 from tasks.automaton import StateTracking
 from tasks.batch import IGNORE, Batch
 from tasks.counting import power
+from tasks.ids import in_turn
 from tasks.lengths import LONGEST, Ranged, inside, pack, running, unpack
 from tasks.published import Preset
 from tasks.rng import Integers, Words, integers
@@ -212,12 +213,7 @@ class SwapTrack(Ranged, kind="swap-track"):
 
     @property
     def vocabulary(self) -> dict[str, range]:
-        first = 1 + len(self.pairs)
-        return {
-            "pad": range(1),
-            "swap": range(1, first),
-            "query": range(first, first + self.num_objects),
-        }
+        return in_turn({"pad": 1, "swap": len(self.pairs), "query": self.num_objects})
 
     @property
     def context(self) -> Context:

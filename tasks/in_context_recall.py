@@ -21,9 +21,10 @@ from pydantic import Field
 from tasks.assoc_recall import COUNTABLE, KEYS, VALUES, one_of_those_shown
 from tasks.batch import IGNORE, Batch
 from tasks.counting import power
+from tasks.ids import Halves
 from tasks.ladders import ladder
 from tasks.rng import Integers, Words, integers, integers_at, seen_before
-from tasks.task import Content, Task
+from tasks.task import Content
 from zoo.spec import Context
 
 # Accuracy of the value that was shown most often so far (the lowest of several), by
@@ -70,7 +71,7 @@ def value_before(sizes: tuple[int, int], num: int, frac_noise: float, *, every: 
     return right / scored
 
 
-class InContextRecall(Task, kind="in-context-recall"):
+class InContextRecall(Halves, kind="in-context-recall"):
     """In-context recall: a stream of pairs; answer each key that has been seen before.
 
     length / 2 pairs: keys with replacement, each with one value within the example; the last
@@ -108,14 +109,6 @@ class InContextRecall(Task, kind="in-context-recall"):
         return self.vocab_size if self.multi_query else self.vocab_size - 1
 
     @property
-    def num_keys(self) -> int:
-        return self.num_ordinary // 2
-
-    @property
-    def num_values(self) -> int:
-        return self.num_ordinary - self.num_keys
-
-    @property
     def vocabulary(self) -> dict[str, range]:
         ids = {"key": range(self.num_keys), "value": range(self.num_keys, self.num_ordinary)}
         if not self.multi_query:
@@ -126,11 +119,6 @@ class InContextRecall(Task, kind="in-context-recall"):
     def context(self) -> Context:
         size, length = self.vocab_size, self.length - self.multi_query
         return Context(num_inputs=size, num_outputs=size, length=length)
-
-    @property
-    def chance(self) -> float:
-        """Each target is uniform over the values, whichever keys return."""
-        return 1 / self.num_values
 
     @property
     def floors(self) -> dict[str, float]:
@@ -149,10 +137,6 @@ class InContextRecall(Task, kind="in-context-recall"):
     @property
     def num_contents(self) -> int:
         return power(self.num_keys, self.length // 2 - 1) * self.num_values
-
-    @property
-    def answers_follow(self) -> bool:
-        return True  # a value stands behind each repeated key
 
     def determined(self, split: str) -> bool:
         return self.variant == "canonical" or split != "train"

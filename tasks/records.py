@@ -15,10 +15,11 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from tasks.batch import IGNORE, Batch
 from tasks.rng import Integers, U, Words, below, example_keys, permutation, stream_key, words
@@ -26,6 +27,10 @@ from tasks.task import BUCKETS, OWNED, SPLITS, Content, DataSpaceExhausted, Task
 
 RECORD, ORDER, TENTH = 1, 2, 10
 AT_ONCE = 1024  # records
+
+Readout = Annotated[
+    Literal["mean", "last"], Field(description="a class is read off the mean state, or last")
+]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from tasks.batch import IGNORE, Batch
 from tasks.counting import arrangements, power
+from tasks.ids import in_turn
 from tasks.published import Preset
 from tasks.rng import Words, distinct, integers, permutation
 from tasks.task import Content, Task
@@ -51,12 +52,7 @@ class SwapRecall(Task, kind="swap-recall"):
 
     @property
     def vocabulary(self) -> dict[str, range]:
-        values = 1 + self.num_keys
-        return {
-            "swap": range(1),
-            "key": range(1, values),
-            "value": range(values, values + self.num_values),
-        }
+        return in_turn({"swap": 1, "key": self.num_keys, "value": self.num_values})
 
     @property
     def context(self) -> Context:

@@ -23,6 +23,7 @@ from pydantic import Field
 from tasks.batch import IGNORE, Batch, scatter
 from tasks.counting import arrangements
 from tasks.haystack import different, flat, placed, prefix, straw
+from tasks.ids import in_turn
 from tasks.published import Preset
 from tasks.rng import Integers, Words, distinct, integers, permutation
 from tasks.task import Content, Task
@@ -105,13 +106,8 @@ class VariableTracking(Task, kind="variable-tracking"):
 
     @property
     def vocabulary(self) -> dict[str, range]:
-        ids = {"set": range(1), "is": range(IS, END), "end": range(END, ASK), "ask": range(ASK, 4)}
-        start = 4
-        sizes = (("name", self.num_names), ("value", self.num_value_ids), ("hay", self.num_hay_ids))
-        for use, num in sizes:
-            ids[use] = range(start, start + num)
-            start += num
-        return ids
+        words = {"name": self.num_names, "value": self.num_value_ids, "hay": self.num_hay_ids}
+        return in_turn({"set": 1, "is": 1, "end": 1, "ask": 1, **words})
 
     @property
     def context(self) -> Context:

@@ -2,61 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import json
 import math
 import os
-import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sweeps import outbox
-from sweeps.outbox import CURVE_POINTS, Outbox, Point, Record, clean, flatten
+from sweeps.outbox import Point, Record
 from sweeps.track import MlflowStore, NoTracker, Tracker
+from tests.sweeps.mlflow_runs import client_of, history, runs
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIG = {"model": {"depth": 2, "mixers": [{"kind": "attention"}]}, "train": {"lr": 1e-3}}
 Root = Callable[[str], Path]
-Program = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def root(tracked_root: Root) -> Path:
-    return tracked_root("out")
-
-
-def client_of(root: Path) -> Any:
-    from mlflow import MlflowClient
-
-    return MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
-
-
-def runs(root: Path, experiment: str = "seqzoo") -> tuple[list[Any], list[Any]]:
-    """Parent runs and child runs, children in the order of their names."""
-    client = client_of(root)
-    found = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
-    children = [r for r in found if "mlflow.parentRunId" in r.data.tags]
-    return [r for r in found if r not in children], sorted(children, key=lambda r: r.info.run_name)
-
-
-def history(root: Path, run: Any, name: str) -> list[tuple[int, float]]:
-    return sorted(
-        (m.step, m.value) for m in client_of(root).get_metric_history(run.info.run_id, name)
-    )
 
 
 def track(root: Path, values: list[float], *, status: str | None = "finished", **how: Any) -> None:
@@ -128,13 +91,6 @@ def test_other_code_and_other_studies_are_other_runs(root: Path) -> None:
     assert sorted(history(root, run, "train/loss")[0][1] for run in children) == [3.0, 4.0, 5.0]
 
 
-@pytest.mark.parametrize("status", ["diverged", "out-of-memory", "timeout", "failed"])
-def test_statuses(status: str) -> None:
-    record = Record("", "")
-    record.finish(status, [], 1)
-    assert (record.status, record.tags["status"]) == ("FAILED", status)
-
-
 def test_nan_and_infinities(root: Path) -> None:
     track(root, [1.0, math.nan, math.inf, -math.inf], status="diverged")
     [run] = runs(root)[1]
@@ -167,36 +123,6 @@ def test_odd_names_and_values(tracked_root: Root, capfd: pytest.CaptureFixture[s
 def test_config_that_is_not_json_is_the_callers_error() -> None:
     with pytest.raises(TypeError):
         NoTracker().start_run("x", "f", code="c", steps=1, config={"x": object()})
-
-
-def test_curves_are_thinned_evenly_and_keep_their_end() -> None:
-    for steps in (1, 7, 199, 200, 201, 1000, 12_345):
-        record = Record("", "", steps=steps)
-        for step in range(steps + 1):
-            record.add(Point("loss", step, 0.0))
-        kept = [point.step for point in record.points]
-        assert len(kept) <= CURVE_POINTS + 1
-        assert len(kept) >= min(steps + 1, CURVE_POINTS)
-        assert (kept[0], kept[-1]) == (0, steps)
-        gaps = [b - a for a, b in itertools.pairwise(kept)]
-        assert max(gaps) <= steps / CURVE_POINTS + 1
-
-
-def test_each_metric_has_its_own_points() -> None:
-    record = Record("", "", steps=100_000)
-    for step in range(3):
-        record.add(Point("a", step, 0.0))
-        record.add(Point("b", step, 0.0))
-    assert [(p.name, p.step) for p in record.points] == [("a", 0), ("b", 0)]
-
-
-def test_clean_and_flatten() -> None:
-    assert clean("test/accuracy") == "test/accuracy"
-    assert clean("a//b/./c/") == "a/b/c"
-    assert flatten({"a": {"b": [1, {"c": True}]}, "d": "off"}) == {
-        "a.b.0": "1", "a.b.1.c": "true", "d": "off"
-    }  # fmt: skip
-    assert flatten({"x": "y" * 501}) == {}
 
 
 def closed_port() -> str:
@@ -233,81 +159,6 @@ def test_what_the_user_set_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     Tracker(tmp_path, "study")
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "3"
-
-
-class FlakyStore:
-    """Fails as told; remembers what it got."""
-
-    uri = "http://user:secret@example.invalid"
-
-    def __init__(self, failures: int = 0, poison: str = "", seconds: float = 0.0) -> None:
-        self.failures, self.poison, self.seconds = failures, poison, seconds
-        self.got: list[tuple[str, int]] = []
-
-    def write(self, record: Record) -> None:
-        time.sleep(self.seconds)
-        if self.failures > 0 or record.name == self.poison:
-            self.failures -= 1
-            raise ConnectionError("refused\nby http://user:secret@example.invalid")
-        self.got.extend((record.name, point.step) for point in record.points)
-        record.points = []
-
-
-def fill(box: Outbox, *names: str, steps: int = 5) -> list[Record]:
-    records = [Record(name, name, steps=steps) for name in names]
-    for step in range(steps):
-        for record in records:
-            box.put(record, record.add, Point("loss", step, 0.0))
-    return records
-
-
-def test_what_a_store_did_not_take_is_written_later(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(outbox, "FLUSH_SECONDS", 0.01)
-    store = FlakyStore(failures=3)
-    box = Outbox(store)
-    fill(box, "a", "b")
-    deadline = time.monotonic() + 20
-    while len(store.got) < 10 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert sorted(store.got) == [(name, step) for name in "ab" for step in range(5)]
-    assert box.close(5)
-    assert capfd.readouterr().err.count("\n") == 1
-
-
-def test_one_bad_record_does_not_hold_up_the_others(capfd: pytest.CaptureFixture[str]) -> None:
-    store = FlakyStore(poison="bad")
-    box = Outbox(store)
-    fill(box, "bad", "a", "b")
-    assert not box.close(5)
-    assert sorted(store.got) == [(name, step) for name in "ab" for step in range(5)]
-    assert capfd.readouterr().err.count("\n") == 1
-
-
-def test_points_go_out_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    writes = []
-    store = FlakyStore()
-    monkeypatch.setattr(FlakyStore, "write", lambda self, record: writes.append(record))
-    box = Outbox(store)
-    fill(box, "a", steps=2500)
-    assert box.close(5)
-    assert len(writes) in (3, 4)  # one at once, one per 1000 changes, the rest
-
-
-def test_a_call_costs_microseconds_while_the_store_hangs() -> None:
-    box = Outbox(FlakyStore(seconds=3.0))
-    record = Record("a", "a", steps=20_000)
-    times = []
-    for step in range(20_000):
-        started = time.perf_counter()
-        box.put(record, record.add, Point("loss", step, 0.0))
-        times.append(time.perf_counter() - started)
-    assert sorted(times)[len(times) // 2] < 50e-6
-    assert max(times) < 1.0  # none waited for the write of 3 s that went on meanwhile
-    started = time.monotonic()
-    box.close(0.2)
-    assert time.monotonic() - started < 2
 
 
 def test_nothing_tracked_starts_nothing(tmp_path: Path) -> None:
@@ -372,83 +223,3 @@ def test_a_store_that_fails_halfway_gets_every_point_once(
     [run] = runs(root)[0]
     assert lost
     assert history(root, run, "loss") == [(i, float(i)) for i in range(4)]
-
-
-PROGRAM = """
-import sys
-from sweeps.track import Tracker
-root, study, name, points = sys.argv[1:]
-tracker = Tracker(root, study)
-tracker.start_study({}, {})
-run = tracker.start_run(name, name, code="c", steps=100, config={"name": name})
-for step in range(int(points)):
-    run.metric(step, "loss", 1.0 / (step + 1))
-if "killed" in name:
-    print("ready", flush=True)
-    sys.stdin.read()
-run.finish("finished", {"accuracy": 1.0})
-assert tracker.close(200)
-"""
-
-
-@pytest.fixture
-def program() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts PROGRAM in a process of its own, which does not outlive the test."""
-    with contextlib.ExitStack() as children:
-
-        def start(*args: object) -> subprocess.Popen[str]:
-            child = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, *map(str, args)],
-                cwd=ROOT, text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            )  # fmt: skip
-            children.enter_context(child)
-            children.callback(child.kill)  # before the wait
-            return child
-
-        yield start
-
-
-def test_four_processes_open_a_new_store_at_once(tmp_path: Path, program: Program) -> None:
-    root = tmp_path / "new" / "out"
-    root.mkdir(parents=True)
-    (root / ".mlflow.db.new").write_bytes(b"killed while migrating")
-    (root / ".mlflow.db.new-journal").write_bytes(b"journal")
-    children = [program(root, "study", f"run {i}", 20) for i in range(4)]
-    for child in children:
-        out, err = child.communicate(timeout=240)
-        assert (out, err, child.returncode) == ("", "", 0)
-    parents, found = runs(root)
-    assert len(parents) == 1
-    assert [run.info.run_name for run in found] == [f"run {i}" for i in range(4)]
-    assert {run.info.status for run in found} == {"FINISHED"}
-    assert all(len(history(root, run, "loss")) == 20 for run in found)
-    assert sorted(p.name for p in root.iterdir()) == [
-        ".mlflow.db.lock", "mlflow-artifacts", "mlflow.db"
-    ]  # fmt: skip
-
-
-def points_in(root: Path) -> int:
-    with contextlib.suppress(Exception):
-        [run] = runs(root)[1]
-        return len(history(root, run, "loss"))
-    return 0
-
-
-def test_kill_9_then_resume_has_each_point_once(root: Path, program: Program) -> None:
-    child = program(root, "study", "killed", 60)
-    assert child.stdout is not None
-    assert child.stdout.readline() == "ready\n"
-    deadline = time.monotonic() + 120
-    while points_in(root) == 0 and time.monotonic() < deadline:
-        time.sleep(0.2)
-    child.send_signal(signal.SIGKILL)
-    child.communicate(timeout=60)
-    [run] = runs(root)[1]
-    assert run.info.status == "RUNNING"
-    again = program(root, "study", "killed", 100)
-    _, err = again.communicate(input="", timeout=240)
-    assert (err, again.returncode) == ("", 0)
-    [run] = runs(root)[1]
-    assert [step for step, _ in history(root, run, "loss")] == list(range(100))
-    assert run.info.status == "FINISHED"
