@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 if TYPE_CHECKING:
     from tasks import presets
@@ -67,7 +67,7 @@ def preset(name: str) -> Task:
 
 
 def make_task(kind: str, /, seed: int = 0, **fields: Any) -> Task:
-    """The task of a kind, or of a preset's name, with these fields set.
+    """The task of a kind, or of a preset's name, with these fields set: values, or their text.
 
     Raises: ValueError, one line: an unknown name or field with the nearest ones, or fields that
             cannot be, with the limit and what to do.
@@ -93,6 +93,9 @@ def make_task(kind: str, /, seed: int = 0, **fields: Any) -> Task:
         if name not in cls.model_fields:
             near = get_close_matches(name, cls.model_fields, n=3) or cls.model_fields
             raise ValueError(f"{kind} has no field {name!r}; nearest: {', '.join(near)}")
+        several = get_origin(cls.model_fields[name].annotation) is tuple
+        if several and isinstance(value := fields[name], str):
+            fields[name] = () if value == "none" else tuple(value.split("+"))
     try:
         return cls(**{**given, **fields, "seed": seed})
     except ValidationError as error:

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
-
     from tasks.task import Task
 
 HELP = """usage: python -m tasks COMMAND
@@ -37,6 +35,7 @@ EXAMPLES = 3
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 2 for what the user can put right."""
     from zoo._guard import guard
+    from zoo._lines import print_lines
 
     guard()
     args = list(sys.argv[1:] if argv is None else argv)
@@ -48,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"tasks: {error}", file=sys.stderr)
         return 2
-    print("\n".join(lines))
+    print_lines(lines)
     return 0
 
 
@@ -174,6 +173,7 @@ def _picture_file(word: str | None) -> Path | None:
 def _show(name: str, settings: dict[str, Any], out: Path | None) -> Iterator[str]:
     from tasks import make_task, presets
     from tasks.files import FilesMissing
+    from tasks.show import field_lines
 
     task = make_task(name, **settings)
     yield f"{task.kind}: {_about(task)}"
@@ -182,7 +182,7 @@ def _show(name: str, settings: dict[str, Any], out: Path | None) -> Iterator[str
         yield f"{name}: {preset.paper}, {preset.section}; {preset.upstream}"
         yield from (f"  differs: {line}" for line in preset.differs)
     yield ""
-    yield from _fields(task)
+    yield from field_lines(task)
     yield ""
     try:
         yield from list(_facts(task))
@@ -234,39 +234,6 @@ def _splits(task: Task) -> str:
         return "train, validation, test: separate streams (contents are too many to meet)"
     size = math.log2(task.num_contents)
     return f"train, validation, test: each content in one of them only (2^{size:.1f} contents)"
-
-
-def _fields(task: Task) -> Iterator[str]:
-    rows = [("field", "value", "default", "limits", "")]
-    for name, field in type(task).model_fields.items():
-        value, default = getattr(task, name), field.default
-        rows.append((name, str(value), str(default), _limits(field), field.description or ""))
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        yield "  ".join([*cells, row[4]]).rstrip()
-
-
-def _limits(field: FieldInfo) -> str:
-    options = getattr(field.annotation, "__args__", None)
-    if options:
-        return " | ".join(map(str, options))
-    if field.annotation is bool:
-        return "yes | no"
-    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-    parts = [
-        f"{sign} {_short(getattr(mark, attribute))}"
-        for mark in field.metadata
-        for attribute, sign in signs.items()
-        if hasattr(mark, attribute)
-    ]
-    return ", ".join(parts)
-
-
-def _short(limit: float) -> str:
-    if isinstance(limit, int) and limit > 2**16 and limit & (limit - 1) == 0:
-        return f"2^{limit.bit_length() - 1}"
-    return str(limit)
 
 
 def _examples(task: Task) -> Iterator[str]:

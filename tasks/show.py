@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 from tasks.batch import Batch
 from tasks.task import Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from pydantic.fields import FieldInfo
 
 WIDTH = 96
 SHOWN = 96  # positions of an example to print, half from either end; of reals a quarter
@@ -141,3 +142,49 @@ def draw(task: Task, batch: Batch, row: int, axes: Axes) -> None:
         axes.plot(scored, [0.62] * len(scored), "^", markersize=3)
     axes.set_yticks([])
     axes.set_xlabel("position; triangles: where an answer is scored")
+
+
+def field_lines(task: Task) -> Iterator[str]:
+    """The fields of a task, with their limits and what they mean."""
+    rows: list[tuple[str, ...]] = [("field", "value", "default", "limits", "")]
+    for name, field in type(task).model_fields.items():
+        value, default = getattr(task, name), field.default
+        rows.append((name, _said(value), _said(default), _limits(field), field.description or ""))
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        yield "  ".join([*cells, row[-1]]).rstrip()
+
+
+def _said(value: Any) -> str:
+    """A field's value; a task in it by its kind and the fields that are not the defaults."""
+    if isinstance(value, tuple) and value:
+        return "+".join(map(_said, value))
+    if not isinstance(value, Task):
+        return str(value)
+    changed = {n: v for n, v in value if v != type(value).model_fields[n].default}
+    return " ".join([str(value.kind), *(f"{name}={_said(v)}" for name, v in changed.items())])
+
+
+def _limits(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is tuple:
+        return "A+B+..."
+    options = getattr(field.annotation, "__args__", None)
+    if options:
+        return " | ".join(map(str, options))
+    if field.annotation is bool:
+        return "yes | no"
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    parts = [
+        f"{sign} {_short(getattr(mark, attribute))}"
+        for mark in field.metadata
+        for attribute, sign in signs.items()
+        if hasattr(mark, attribute)
+    ]
+    return ", ".join(parts)
+
+
+def _short(limit: float) -> str:
+    if isinstance(limit, int) and limit > 2**16 and limit & (limit - 1) == 0:
+        return f"2^{limit.bit_length() - 1}"
+    return str(limit)

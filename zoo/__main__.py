@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo._guard import guard
+from zoo._lines import print_lines
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"zoo: {error}", file=sys.stderr)
         return 2
-    print("\n".join(lines))
+    print_lines(lines)
     return 0
 
 

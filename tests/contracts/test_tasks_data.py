@@ -8,14 +8,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 import tasks
 from tasks.batch import IGNORE, Batch
-from tasks.task import SPLITS
+from tasks.task import SPLITS, Metric
 from tests.contracts.registry import (
     EVERY,
     KINDS,
@@ -94,7 +94,8 @@ def test_answers_of_several_tokens_have_spans() -> None:
         if name in tasks.presets.every():
             continue
         assert (task.metric != "span_exact") or batch_of(name, "test").spans is not None, name
-        assert task.metric in ("accuracy", "exact", "span_exact", "loss")
+        assert task.metric in get_args(Metric)
+        assert (task.metric == "valid") == ("valid" in task.writings)
         assert task.metric == "loss" or not task.context.is_real
 
 

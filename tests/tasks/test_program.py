@@ -213,6 +213,43 @@ def test_words_from_a_command_line_become_values() -> None:
     assert task == tasks.make_task("mqar", length=32, power_a=0.5, random_fill=False)
 
 
+def test_several_values_are_typed_as_in_the_other_programs() -> None:
+    suite = tasks.make_task("length-suite", lengths="100+200")
+    assert suite == tasks.make_task("length-suite", lengths=(100, 200))
+    assert tasks.make_task("mqar-memory-cpu", lengths="96").test_slices().keys() == {"length=96"}
+    assert tasks.make_task("listops", ops="MIN+MAX").ops == ("MIN", "MAX")  # pyright: ignore
+    with pytest.raises(ValueError, match="lengths is empty"):
+        tasks.make_task("length-suite", lengths="none")
+    with pytest.raises(ValueError, match=r"lengths\.1: .*got 'x'"):
+        tasks.make_task("length-suite", lengths="100+x")
+
+
+def test_what_is_shown_can_be_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "length-suite", "lengths=100+200"]) == 0
+    line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("lengths"))
+    assert line.split()[:4] == ["lengths", "100+200", "64+128", "A+B+..."]
+    assert main(["show", "length-suite"]) == 0
+    line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("inner"))
+    assert line.split()[:3] == ["inner", "induction", "length=32"]
+
+
+@pytest.mark.parametrize("program", ["tasks", "zoo"])
+def test_a_reader_may_leave_early(program: str) -> None:
+    """As in `python -m tasks list | head -1`."""
+    code = f"""
+import os, subprocess, sys
+left, right = os.pipe()
+os.close(left)
+words = [sys.executable, "-m", "{program}", "list"]
+run = subprocess.run(words, stdout=right, stderr=subprocess.PIPE, text=True)
+print(run.returncode, run.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.split() == ["0"]
+
+
 def test_show_takes_no_kind(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "mamba-induction", "kind=copying"]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
