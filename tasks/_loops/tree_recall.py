@@ -76,16 +76,9 @@ def _children(left: float, shares: Any) -> int:
 
 @njit(cache=True)
 def _asked(parents: Ids, last: Ids, distance: int, start: np.uint64) -> int:
-    """One of the nodes that may be asked for; -1: there is none."""
+    """One of the nodes that may be asked for; -1: there is none. `last` is spoilt."""
     num = 0
     for node in last:
-        num += node > 0 and node - parents[node] >= distance
-    if num == 0:
-        return -1
-    rank = below(word(start, 0), num)
-    for node in last:
-        if node > 0 and node - parents[node] >= distance:
-            if rank == 0:
-                return node
-            rank -= 1
-    return -1
+        last[num] = node
+        num += (node > 0) & (node - parents[node] >= distance)
+    return last[below(word(start, 0), num)] if num else -1
