@@ -159,31 +159,19 @@ class Capo(Task, kind="capo"):
         return {"people": dealt(stream, numbers_of(keys, stream), 1, self.num_people)}
 
     def render(self, content: Content, keys: Words, split: str) -> Batch:
-        num, people = len(keys), content["people"][:, 0]
-        count, sizes = len(self.sizes), np.array(self.sizes)
-        order = permutation(keys, ORDER, count) if self.permute else np.arange(count)[None]
-        order = np.broadcast_to(order, (num, count))
+        from tasks._loops.capo import write
+
+        people, count = content["people"][:, 0], len(self.sizes)
+        order = np.tile(np.arange(count), (len(keys), 1))
+        if self.permute:
+            order = permutation(keys, ORDER, count)
         markers = 1 + order * self.templates + integers(keys, TEMPLATES, count, self.templates)
-        facts = self.world.facts[people]
-        tokens = np.empty((num, self.context.length + 1), np.int64)
-        due = np.full(tokens.shape, -1, np.int32)  # 0 for the name, k for attribute k
-        tokens[:, 0], tokens[:, 1 : NAME + 1] = 0, facts[:, :NAME]
-        if self.name_loss:
-            due[:, 1 : NAME + 1] = 0
-        starts = NAME + 1 + np.cumsum(sizes[order] + 1, axis=1) - sizes[order] - 1
-        rows = np.arange(num)[:, None]
-        tokens[rows, starts] = markers
-        place = np.empty_like(starts)  # of each attribute
-        np.put_along_axis(place, order, starts, axis=1)
-        column = NAME
-        for k, size in enumerate(self.sizes):
-            at = place[:, k : k + 1] + 1 + np.arange(size)
-            tokens[rows, at] = facts[:, column : column + size]
-            due[rows, at] = k + 1
-            column += size
-        targets = np.where(due[:, 1:] >= 0, tokens[:, 1:], IGNORE)
-        batch = Batch.of(tokens[:, :-1].copy(), targets, first_attribute=order[:, 0])
-        return replace(batch, spans=due[:, 1:].copy())
+        columns = np.array([*accumulate(self.sizes, initial=NAME)])
+        inputs = np.zeros((len(keys), self.context.length), np.int64)
+        targets, spans = np.full(inputs.shape, IGNORE), np.full(inputs.shape, -1, np.int32)
+        attributes, arrays = (order, markers, columns), (inputs, targets, spans)
+        write(people, self.world.facts, attributes, 0 if self.name_loss else NAME, arrays)
+        return replace(Batch.of(inputs, targets, first_attribute=order[:, 0]), spans=spans)
 
     def bits(self, batch: Batch, log_probs: NDArray[Any], *, base: str = "uniform") -> Bits:
         """What log-probabilities say that is known: over all people, each of them once.

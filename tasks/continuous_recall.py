@@ -92,8 +92,12 @@ class ContinuousRecall(Task, kind="continuous-recall"):
     @property
     def tables(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The vectors of keys and of values.               (num_keys, dim), (num_values, dim)"""
-        every = _vectors(self.num_keys + self.num_values, self.dim, self.table_seed)
-        return every[: self.num_keys], every[self.num_keys :]
+        return self._vectors[: self.num_keys], self._vectors[self.num_keys : -1]
+
+    @property
+    def _vectors(self) -> NDArray[np.float32]:
+        """Vectors of the keys, of the values, and zeros.   (num_keys + num_values + 1, dim)"""
+        return _vectors(self.num_keys + self.num_values, self.dim, self.table_seed)
 
     def draw(self, keys: Words, split: str) -> Content:
         num = self.num_pairs
@@ -107,14 +111,14 @@ class ContinuousRecall(Task, kind="continuous-recall"):
         }
 
     def render(self, content: Content, keys: Words, split: str) -> Batch:
-        names, values = self.tables
         shown, queries, num = content["shown"], content["queries"], self.num_pairs
         which = np.concatenate([shown, queries], axis=1)
         seen = shown.shape[1]
-        inputs = np.zeros((len(keys), self.length, 2 * self.dim), np.float32)
-        inputs[:, :, : self.dim] = names[np.take_along_axis(content["keys"], which, axis=1)]
         told = np.take_along_axis(content["values"], shown, axis=1)
-        inputs[:, :seen, self.dim :] = values[told]
+        rows = np.full((*which.shape, 2), self.num_keys + self.num_values)  # of self._vectors
+        rows[:, :, 0] = np.take_along_axis(content["keys"], which, axis=1)
+        rows[:, :seen, 1] = self.num_keys + told
+        inputs = self._vectors.take(rows, axis=0).reshape(len(keys), self.length, 2 * self.dim)
         targets = np.full(which.shape, IGNORE)
         targets[:, seen:] = np.take_along_axis(content["values"], queries, axis=1)
         last = np.argsort(shown[:, -num:], axis=1) + seen - num  # where each pair stands
@@ -144,14 +148,16 @@ class ContinuousRecall(Task, kind="continuous-recall"):
 
 @lru_cache(maxsize=8)
 def _vectors(num: int, dim: int, seed: int) -> NDArray[np.float32]:
-    """Vectors of length one; only sums of integers and IEEE operations one by one.   (N, D)"""
+    """Vectors of length one, and one of zeros; only sums of integers and IEEE operations one by
+    one.                                                                          (N + 1, D)
+    """
     key = np.array([stream_key(["continuous-recall table", num, dim, seed])], U)
     drawn = words(key, TABLE, num * dim * SUMMED).reshape(num, dim, SUMMED) >> U(32)
     found = drawn.sum(axis=2).astype(np.float64) / 2**32 - SUMMED / 2
     squares = np.zeros(num)
     for column in found.T:
         squares += column * column
-    found = (found / np.sqrt(squares)[:, None]).astype(np.float32)
+    found = np.pad((found / np.sqrt(squares)[:, None]).astype(np.float32), ((0, 1), (0, 0)))
     found.setflags(write=False)
     return found
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 import numpy as np
@@ -31,6 +32,7 @@ MANY_ENOUGH = 2**48  # from here on contents do not meet by chance, and splits a
 MAX_ATTEMPTS = 4096
 STREAM = 2**40  # examples of a training run: streams of different seeds are apart
 CHUNK = 2**16  # positions made at a time, so that the arrays stay in the cache
+DRAWN = 8  # chunks whose contents are drawn at once where foreign ones are drawn again: fewer calls
 
 Content = dict[str, NDArray[np.int64]]
 
@@ -197,16 +199,26 @@ class Task(Spec):
                  owns no example, or hardly any.
         """
         keys = example_keys(stream_of(self, split), checked(indices))
-        rows = max(1, CHUNK // self.context.length)
-        first = self.render(*self.owned(keys[:rows], split), split)
-        if len(keys) <= rows:
+        chunks = self._chunks(keys, split)
+        first = next(chunks)
+        if len(first) == len(keys):
             return first
-        whole = first.room(len(keys))
-        whole.put(slice(len(first)), first)
-        for start in range(rows, len(keys), rows):  # copied while it is still in the cache
-            part = self.render(*self.owned(keys[start : start + rows], split), split)
+        whole, start = first.room(len(keys)), 0
+        for part in chain([first], chunks):  # copied while it is still in the cache
             whole.put(slice(start, start + len(part)), part)
+            start += len(part)
         return whole
+
+    def _chunks(self, keys: Words, split: str) -> Iterator[Batch]:
+        """The examples, CHUNK positions at a time; their contents perhaps for several chunks."""
+        rows = max(1, CHUNK // self.context.length)
+        many = rows * (DRAWN if self.partitioned else 1)
+        for start in range(0, max(1, len(keys)), many):
+            content, final = self.owned(keys[start : start + many], split)
+            for at in range(0, max(1, len(final)), rows):
+                here = slice(at, at + rows)
+                own = {name: array[here] for name, array in content.items()}
+                yield self.render(own, final[here], split)
 
     def content_key(self, indices: Sequence[int] | NDArray[Any], split: str = "train") -> Words:
         """A 64-bit hash of each example's content; equal contents, equal keys.        (B,)"""
@@ -260,12 +272,16 @@ def checked(indices: Sequence[int] | NDArray[Any]) -> Words:
 
 
 def _content_hash(content: Content) -> Words:
-    total: Any = 0
+    total = np.zeros(len(next(iter(content.values()))), U)
     start = 1
     for array in content.values():
-        slots = np.arange(start, start + array.shape[1], dtype=U)
-        total = total + mix(array.astype(U) + slots * U(STEP)).sum(axis=1, dtype=U)
+        slots = np.arange(start, start + array.shape[1], dtype=U) * U(STEP)
         start += array.shape[1]
+        rows = max(1, CHUNK // max(1, array.shape[1]))
+        for at in range(0, len(array), rows):
+            places = array[at : at + rows].astype(U)
+            places += slots
+            total[at : at + rows] += np.einsum("bn->b", mix(places))  # of few columns: fast
     return mix(total)
 
 

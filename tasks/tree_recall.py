@@ -22,7 +22,7 @@ from pydantic import Field
 
 from tasks.batch import IGNORE, Batch, scatter
 from tasks.published import Preset
-from tasks.rng import U, Words, example_keys
+from tasks.rng import Floats, U, Words, example_keys
 from tasks.task import Content, DataSpaceExhausted, Task
 from zoo.spec import Context
 
@@ -123,13 +123,12 @@ class TreeRecall(Task, kind="tree-recall"):
     def draw(self, keys: Words, split: str) -> Content:
         from tasks._loops.tree_recall import grow
 
-        num = (len(keys), self.max_nodes)
-        symbols, parents = np.zeros(num, np.int64), np.full(num, -1)
+        symbols = np.zeros((len(keys), self.max_nodes), np.int64)
         answer = np.zeros((len(keys), 3), np.int64)
         first = np.cumsum([0, *self.arities])
-        tables = (first, _table(self.arities, self.max_nodes), np.array(self.sizes))
+        tables = (first, *_tables(self.arities, self.max_nodes), np.array(self.sizes))
         law = (SHAPES, SYMBOLS, QUESTION, self.min_distance)
-        grow(keys, law, tables, (symbols, parents, answer))
+        grow(keys, law, tables, (symbols, answer))
         if not answer[:, 0].all():
             raise DataSpaceExhausted(
                 f"tree-recall: 4096 trees had no node {self.min_distance} behind its parent: "
@@ -182,10 +181,15 @@ def _ways(arities: tuple[int, ...], most: int) -> list[list[int]]:
 
 
 @lru_cache(maxsize=64)
-def _table(arities: tuple[int, ...], most: int) -> NDArray[np.float64]:
-    """`_ways` of m nodes over (number of symbols)^m: probabilities.           (M + 1, M + 1)"""
+def _tables(arities: tuple[int, ...], most: int) -> tuple[Floats, Floats]:
+    """`_ways` of m nodes over (number of symbols)^m: probabilities; and the parts of those, times
+    the number of symbols, whose first node has n children.       (M + 1, M + 1), (M + 1, M + 1, A)
+    """
     total = sum(arities)
-    return np.array([[n / total**m for n in row] for m, row in enumerate(_ways(arities, most))])
+    ways = np.array([[n / total**m for n in row] for m, row in enumerate(_ways(arities, most))])
+    after = np.pad(ways, ((1, 0), (1, len(arities))))[:-1]  # of one node and one place less
+    parts = [num * after[:, n : n + most + 1] for n, num in enumerate(arities)]
+    return ways, np.stack(parts, axis=2)
 
 
 @lru_cache(maxsize=256)

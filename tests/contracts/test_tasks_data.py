@@ -114,10 +114,11 @@ def test_an_example_is_a_function_of_its_number(name: str, split: str) -> None:
 
 @each
 def test_chunks_leave_no_trace(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Examples are made some thousand positions at a time."""
+    """Examples are made some thousand positions at a time, contents for some such chunks."""
     task = EVERY[name]
     num = min(20, count(name))
     monkeypatch.setattr("tasks.task.CHUNK", 3 * task.context.length)
+    monkeypatch.setattr("tasks.task.DRAWN", 2)
     assert equal(task.generate(range(num)), batch_of(name, "train"), slice(num))
 
 
