@@ -22,7 +22,7 @@ from tasks.batch import IGNORE, Batch
 from tasks.counting import arrangements, power
 from tasks.floors import majority
 from tasks.published import STREAMS, Preset
-from tasks.rng import MASK, Integers, U, Words, integers, permutation, words
+from tasks.rng import Integers, Words, integers, orders, permutation, words
 from tasks.task import Content, Task
 from zoo.spec import Context
 
@@ -171,21 +171,6 @@ class JointRecall(Task, kind="joint-recall"):
                     value[context, key] = token
                 again = again or token in ids["separator"]
         return answers
-
-
-def orders(drawn: Words, sizes: NDArray[Any]) -> Integers:
-    """Of each row a uniform order of 0, ..., size - 1, then the places left over, rising.
-
-    Args:    drawn  random words                               (..., N)
-             sizes  how many take part, at most N              (...)
-    """
-    num = drawn.shape[-1]
-    low = (1 << max(1, (num - 1).bit_length())) - 1
-    places = np.arange(num, dtype=U)
-    high = np.where(places < sizes[..., None].astype(U), drawn >> U(1), U(MASK))
-    packed = (high & U(MASK ^ low)) | places  # places that take no part come last
-    packed.sort(axis=-1)
-    return (packed & U(low)).view(np.int64)
 
 
 def _cut(order: Integers, sizes: NDArray[Any]) -> Integers:

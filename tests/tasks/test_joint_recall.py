@@ -11,7 +11,7 @@ from scipy import stats
 
 import tasks
 from tasks import rng
-from tasks.joint_recall import JointRecall, orders
+from tasks.joint_recall import JointRecall
 
 NO = -100
 
@@ -78,12 +78,12 @@ def test_sizes_are_uniform() -> None:
 
 def test_orders_are_uniform() -> None:
     drawn = rng.words(keys(6000), 1, 5).reshape(6000, 1, 5)
-    found = orders(drawn, np.full((6000, 1), 3))[:, 0]
+    found = rng.orders(drawn, np.full((6000, 1), 3))[:, 0]
     assert (found[:, 3:] == [3, 4]).all()
     counts = Counter(map(tuple, found[:, :3].tolist()))
     assert set(counts) == set(permutations(range(3)))
     assert stats.chisquare(list(counts.values())).pvalue > 1e-4
-    assert (orders(drawn, np.zeros((6000, 1))) == np.arange(5)).all()
+    assert (rng.orders(drawn, np.zeros((6000, 1))) == np.arange(5)).all()
 
 
 def test_values_and_names_are_uniform() -> None:
