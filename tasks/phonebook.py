@@ -28,7 +28,7 @@ from tasks.task import Content, Task
 from zoo.spec import Context
 
 NAMES, DIGITS, ASKED, SHARED, LAST, PLACES = range(1, 7)
-RARE = 1e-12
+RARE = 1e-12  # of the cases of a floor: left out
 SEP, NEWLINE, DIGIT, FIRST = 0, 1, 2, 12  # ids: marks, ten digits, first names, last names
 
 
@@ -37,7 +37,8 @@ class Phonebook(Task, kind="phonebook"):
 
     The names of a book all differ, but share first and last names: few first names make many
     alike.  The entry asked for is uniform over those that are no example.  shared_first > 0: so
-    large a part of the other entries, and no more, have its first name; one token will not do.
+    large a part of the other entries, and no more, have its first name, which will not do alone;
+    few last names make those shared, too.
     """
 
     metric: ClassVar[Any] = "span_exact"
@@ -51,7 +52,6 @@ class Phonebook(Task, kind="phonebook"):
     num_last: Annotated[int, Field(ge=1, le=2**15, description="different last names")] = 64
     num_digits: Annotated[int, Field(ge=1, le=32, description="digits of a number")] = 7
     num_examples: Annotated[int, Field(ge=0, description="entries shown again, as examples")] = 2
-
     shared_first: Annotated[
         float, Field(ge=0, le=1, description="share of entries with the first name asked for")
     ] = 0.0
@@ -68,7 +68,6 @@ class Phonebook(Task, kind="phonebook"):
                 f"num_examples={self.num_examples} leaves no entry of num_entries="
                 f"{self.num_entries} to ask for: needs <= {self.num_entries - 1}"
             )
-
         if not self.shared_first:
             return
         if self.num_shared >= self.num_last:
