@@ -71,8 +71,8 @@ def at_levels(keys: Words, field: int, num: int, free: int) -> Integers:
 
 
 def level_of(gaps: Integers, free: int) -> Integers:
-    """The levels, in per cent, that statements behind such gaps are at.                (B,)"""
-    return LEVELS[np.abs(LEVELS * free - 100 * gaps[:, None]).argmin(axis=1)]
+    """Which of LEVELS, from 0, statements behind such gaps are at.                     (B,)"""
+    return np.abs(LEVELS * free - 100 * gaps[:, None]).argmin(axis=1)
 
 
 def placed(gaps: Integers, widths: Integers) -> Integers:

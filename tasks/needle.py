@@ -46,7 +46,7 @@ class Needle(Task, kind="needle"):
     metric = "span_exact"
     factors: ClassVar[dict[str, str]] = {
         "depth": "tenth of the text in which the first fact asked for begins, from 0; "
-        "with depth=grid its level in per cent",
+        "with depth=grid: 0 for the first five of 40 levels, up to 7",
         "gap": "positions from that fact's value to the question",
     }
 
@@ -210,7 +210,8 @@ class Needle(Task, kind="needle"):
         first = at[rows[:, 0, 0], owned[:, 0, 0]]
         depth = first * DECILES // self.room
         if self.depth == "grid":
-            depth = level_of(content["gaps"][content["order"] == owned[:, 0, :1]], self.free)
+            gap = content["gaps"][content["order"] == owned[:, 0, :1]]
+            depth = level_of(gap, self.free) // 5  # results are sliced by up to eight numbers
         factors = {
             "depth": depth,
             "gap": self.room - (first + 2 + self.num_key_tokens),

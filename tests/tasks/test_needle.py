@@ -159,24 +159,25 @@ def test_a_fixed_depth(fraction: float, num: int) -> None:
     "fields", [{"num_keys": 1}, {"num_keys": 2, "num_values": 2, "num_queries": 2, "length": 180}]
 )
 def test_depths_on_a_grid(fields: dict[str, Any]) -> None:
-    """All facts are at different levels of the 40; the first one asked for is told by its own."""
+    """All facts are at different levels of the 40; the first one asked for is told by its five."""
     task = Needle(depth="grid", **fields)
     hay, free = task.vocabulary["hay"], task.free
-    gap_of = {int(100 * level * free / 10_000 + 0.5): level for level in LEVELS.tolist()}
-    assert len(gap_of) == 40
+    level_at = {int(level * free / 100 + 0.5): i for i, level in enumerate(LEVELS.tolist())}
+    assert len(level_at) == 40
+    asked = np.zeros(40, np.int64)
     batch = task.generate(range(3000), "test")
     for row, depth in zip(batch.inputs.tolist(), batch.factors["depth"].tolist(), strict=True):
         told = facts(task, row)
         ahead = [sum(x in hay for x in row[:t]) for t, _, _ in told]
         assert len(set(ahead)) == len(ahead)
-        assert set(ahead) <= set(gap_of)
+        assert set(ahead) <= set(level_at)
         key = tuple(row[task.room + 1 : task.room + 3])
         mine = next(i for i, (_, k, _) in enumerate(told) if k == key)
-        assert depth == gap_of[ahead[mine]]
-    counts = np.bincount(batch.factors["depth"], minlength=101)
-    assert set(np.flatnonzero(counts)) <= set(LEVELS.tolist())
+        asked[level_at[ahead[mine]]] += 1
+        assert depth == level_at[ahead[mine]] // 5
+    assert set(batch.factors["depth"]) == set(range(8))
     if task.num_facts == 1:
-        assert stats.chisquare(counts[LEVELS]).pvalue > 1e-4
+        assert stats.chisquare(asked).pvalue > 1e-4
     assert LEVELS[[0, 1, 2, 3, 20, 38, 39]].tolist() == [0, 3, 5, 8, 51, 97, 100]
 
 
@@ -185,9 +186,9 @@ def test_a_level_is_known_by_its_gap(free: int) -> None:
     gaps = at_levels(keys(300), 3, 40, free)
     assert (np.sort(gaps, axis=1)[:, [0, -1]] == [0, free]).all()
     for column in gaps.T:
-        levels = level_of(column, free)
+        levels = LEVELS[level_of(column, free)]
         assert np.array_equal((2 * levels * free + 100) // 200, column)
-    assert sorted(level_of(gaps[0], free).tolist()) == LEVELS.tolist()
+    assert sorted(level_of(gaps[0], free).tolist()) == list(range(40))
 
 
 def test_which_fact_is_asked_for_is_uniform() -> None:
