@@ -45,8 +45,7 @@ class Needle(Task, kind="needle"):
 
     metric = "span_exact"
     factors: ClassVar[dict[str, str]] = {
-        "depth": "tenth of the text in which the first fact asked for begins, from 0; "
-        "with depth=grid: 0 for the first five of 40 levels, up to 7",
+        "depth": "tenth of the text in which the first fact asked for begins; eighth of the grid",
         "gap": "positions from that fact's value to the question",
     }
 
