@@ -35,7 +35,7 @@ WRITTEN: dict[str, Sequence[str]] = {  # and how those of others are
     "bracket": "()",
     "x": "x",
     "equals": "=",
-    "move": "<.>",
+    "move": ["-1", "0", "+1"],
     "pop": ["POP"],
     "push": ["PUSH0", "PUSH1"],
     "missing": "?",

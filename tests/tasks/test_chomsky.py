@@ -102,7 +102,7 @@ def test_worked_examples(kind: str, text: str, alphabet: str, answer: list[int])
 
 SPELLED = [
     ("parity-check", "1101", "01", "1 1 0 1"),
-    ("cycle-navigation", "20100", "012", "> < . < <"),
+    ("cycle-navigation", "20100", "012", "+1 -1 0 -1 -1"),
     ("modular-arithmetic", "0*1+4*3-2", FLAT, "0 * 1 + 4 * 3 - 2"),
     ("modular-arithmetic-brackets", "(1-(-2))", BRACKETS, "( 1 - ( - 2 ) )"),
     ("solve-equation", "(x+3)=1", EQUATION, "( x + 3 ) = 1"),
