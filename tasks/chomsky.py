@@ -13,6 +13,7 @@ Differs: Lengths differ within a batch, and are padded; upstream draws one for a
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
@@ -30,12 +31,24 @@ from tasks.task import Content
 from zoo.spec import Context
 
 SYMBOLS, CHOICE, SIZE, OPERATORS = 1, 2, 3, 4
+NUMBERED = ("bit", "digit", "symbol")  # uses whose symbols are written as numbers
+WRITTEN: dict[str, Sequence[str]] = {  # and how those of others are
+    "operator": "+-*",
+    "bracket": "()",
+    "x": "x",
+    "equals": "=",
+    "move": ["-1", "0", "+1"],
+    "pop": ["POP"],
+    "push": ["PUSH0", "PUSH1"],
+    "missing": "?",
+}
 
 
 class Rewriting(Ranged):
     """A string, and the answer that it has."""
 
     several: ClassVar[bool] = False  # answers of several symbols
+    written: ClassVar[dict[str, Sequence[str]]] = WRITTEN
 
     @property
     @abstractmethod
@@ -86,6 +99,13 @@ class Rewriting(Ranged):
     def chance(self) -> float:
         """Each answer is as likely, or each symbol of the answers as frequent."""
         return 1 / self.num_classes
+
+    def spell(self, token: int) -> str | None:
+        for use, ids in self.vocabulary.items():
+            if token in ids:
+                written = range(len(ids)) if use in NUMBERED else self.written.get(use)
+                return None if written is None else str(written[token - ids.start])
+        return None
 
     def num_strings(self, length: int) -> int:
         return power(self.num_symbols, length)

@@ -10,6 +10,7 @@ Source, Differs: see tasks/chomsky.py.  Numbers of one or two symbols, which sta
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 from math import isqrt
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.batch import IGNORE
-from tasks.chomsky import SYMBOLS, BitString, Rewriting, published
+from tasks.chomsky import SYMBOLS, WRITTEN, BitString, Rewriting, published
 from tasks.counting import power
 from tasks.lengths import coins
 from tasks.rng import Integers, Words
@@ -62,6 +63,8 @@ class BinaryAddition(TwoNumbers, kind="binary-addition"):
     n + 1 places to write; highest zeros are not written, END (the class 2) is the last scored.
     """
 
+    written: ClassVar[dict[str, Sequence[str]]] = {**WRITTEN, "sign": "+"}
+
     def room(self, lengths: Any) -> Any:
         return lengths + 1
 
@@ -88,6 +91,8 @@ class BinaryMultiplication(TwoNumbers, kind="binary-multiplication"):
     As binary-addition, but with n places to write; one or two symbols have the answer 0 at all
     places but the last, which is END.
     """
+
+    written: ClassVar[dict[str, Sequence[str]]] = {**WRITTEN, "sign": "*"}
 
     def room(self, lengths: Any) -> Any:
         return lengths

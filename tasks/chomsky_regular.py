@@ -2,7 +2,7 @@
 
     even-pairs           0 0 1 1 1 0 e    0     the numbers of 01 and of 10 differ by first and last
     parity-check         1 1 0 1 e        1
-    cycle-navigation     > . > < e        1     a walk on five places
+    cycle-navigation     +1 0 +1 -1 e     1     a walk on five places
     modular-arithmetic   1 + 2 * 3 e      2     modulo 5
 
 Source, Differs: see tasks/chomsky.py.  statetrack-modarith: Grazzi et al. 2025, arXiv:2411.12537.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import comb
 
 import numpy as np
 
@@ -58,3 +59,12 @@ def binomial(num: int, probability: float) -> tuple[float, ...]:
         law[1:] = law[1:] * (1 - probability) + law[:-1] * probability
         law[0] *= 1 - probability
     return tuple(law.tolist())
+
+
+@lru_cache(maxsize=256)
+def hypergeometric(total: int, marked: int, drawn: int) -> tuple[float, ...]:
+    """P(0, 1, ..., drawn of `drawn` are marked), drawn from `total` without replacement."""
+    whole = comb(total, drawn)
+    return tuple(
+        comb(marked, n) * comb(total - marked, drawn - n) / whole for n in range(drawn + 1)
+    )

@@ -5,7 +5,8 @@
                                                           the gaps behind it
 Source:  SelectivBench, arXiv:2601.12598.
 Differs: written anew from its description: a grammar is fixed by `grammar_seed` and shared by all
-         splits; a walk starts in a fixed state, so that the state is always known; no noise.
+         splits; a walk starts in a fixed state, so that without noise the state is always known.
+         Noise is ours: the walk goes on, another symbol is shown, and it is no target.
          Upstream seeds each example with seed times number, which makes example 0 the same
          for every seed.
 """
@@ -29,6 +30,7 @@ from zoo.spec import Context
 
 SYMBOLS, SUCCESSORS = 1, 2
 MOST_TRIES = 1000
+PROBED = 2**16  # positions from which the ceiling with noise is estimated
 
 
 class GapGrammar(Task, kind="gap-grammar"):
@@ -37,7 +39,8 @@ class GapGrammar(Task, kind="gap-grammar"):
     A state shows one symbol and has num_out successors with different symbols, equally likely.
     There are num_symbols states with a symbol each, and `ambiguity` more that share symbols with
     them: then the last symbol is not enough.  Each position is a gap with probability gap_rate.
-    Targets are random: accuracy ends at 1 / num_out; see `allowed`.
+    Targets are random: accuracy ends at 1 / num_out; see `allowed`.  noise > 0: a symbol is shown
+    as any other with this probability, so that the state must be inferred; see `true_probs`.
     """
 
     factors: ClassVar[dict[str, str]] = {
@@ -49,6 +52,7 @@ class GapGrammar(Task, kind="gap-grammar"):
     num_out: Annotated[int, Field(ge=1, le=4096, description="successors of a state")] = 3
     ambiguity: Annotated[int, Field(ge=0, le=4096, description="states that share a symbol")] = 0
     gap_rate: Annotated[float, Field(ge=0, lt=1, description="probability of a gap token")] = 0.5
+    noise: Annotated[float, Field(ge=0, lt=1, description="share of symbols shown as any")] = 0.0
     num_gaps: Annotated[int, Field(ge=1, le=2**20, description="ids of gap tokens")] = 8
     length: Annotated[int, Field(ge=2, le=2**20, description="positions")] = 200
     grammar_seed: Annotated[int, Field(ge=0, lt=2**63, description="fixes the grammar")] = 0
@@ -61,10 +65,12 @@ class GapGrammar(Task, kind="gap-grammar"):
             )
         if self.num_out == 1 and self.num_symbols > 1:
             yield "num_out=1 leaves one walk only: needs >= 2"
-        if self.length * (1 - self.gap_rate) < 4:
+        scored = (1 - self.gap_rate) * (1 - self.noise)
+        if self.length * scored < 4:
+            rates = f"gap_rate={self.gap_rate}" + (f" with noise={self.noise}" * (self.noise > 0))
             yield (
-                f"gap_rate={self.gap_rate} leaves hardly a symbol in length={self.length}: needs "
-                f"length >= {int(4 / (1 - self.gap_rate)) + 1}"
+                f"{rates} leaves hardly a symbol in length={self.length}: needs "
+                f"length >= {int(4 / scored) + 1}"
             )
 
     @property
@@ -102,8 +108,8 @@ class GapGrammar(Task, kind="gap-grammar"):
 
     @property
     def ceiling(self) -> float:
-        """All successors are equally likely."""
-        return 1 / self.num_out
+        """All successors are equally likely; with noise, estimated."""
+        return _seen_through(self) if self.noise else 1 / self.num_out  # pyright: ignore[reportArgumentType]
 
     @property
     def answers_follow(self) -> bool:
@@ -122,8 +128,8 @@ class GapGrammar(Task, kind="gap-grammar"):
 
         tokens = np.empty((len(keys), self.length + 1), np.int64)
         targets = np.empty((len(keys), self.length), np.int64)
-        limit = U(int(self.gap_rate * 2**32))
-        walk(keys, (*self.grammar, limit, self.num_gaps, IGNORE), (tokens, targets))
+        limit, noise = (U(int(share * 2**32)) for share in (self.gap_rate, self.noise))
+        walk(keys, (*self.grammar, limit, noise, self.num_gaps, IGNORE), (tokens, targets))
         return {"tokens": tokens, "targets": targets}
 
     def render(self, content: Content, keys: Words, split: str) -> Batch:
@@ -137,7 +143,7 @@ class GapGrammar(Task, kind="gap-grammar"):
         )
 
     def states(self, inputs: NDArray[Any]) -> Integers:
-        """The state behind each position, -1 where there is none.                    (B, L)"""
+        """The state behind each position, -1 where there is none; without noise.     (B, L)"""
         from tasks._loops.gap_grammar import follow
 
         states = np.empty(inputs.shape, np.int64)
@@ -145,7 +151,9 @@ class GapGrammar(Task, kind="gap-grammar"):
         return states
 
     def true_probs(self, batch: Batch) -> Floats:
-        """Equal shares for the symbols of the successors.                            (M, V)"""
+        """Equal shares for the symbols of the successors, of all states there may be. (M, V)"""
+        if self.noise:
+            return self._believed(batch.inputs)[batch.mask]
         successors, symbols = self.grammar
         states = self.states(batch.inputs)[batch.mask]
         probs = np.zeros((len(states), self.context.num_outputs))
@@ -153,14 +161,33 @@ class GapGrammar(Task, kind="gap-grammar"):
         probs[np.arange(len(states))[:, None], follows] = 1 / self.num_out
         return probs
 
+    def _believed(self, inputs: NDArray[Any]) -> Floats:
+        """The law of the next symbol behind each position.                         (B, L, V)"""
+        from tasks._loops.gap_grammar import believe
+
+        size = self.context.num_outputs
+        probs = np.zeros((*inputs.shape, self.num_symbols))
+        believe(np.ascontiguousarray(inputs, np.int64), self.grammar, self.noise, probs)
+        return np.pad(probs, ((0, 0), (0, 0), (0, size - self.num_symbols)))
+
     def allowed(self, batch: Batch, answers: NDArray[Any]) -> NDArray[np.bool_]:
-        """Whether each answer at a scored place can follow there: answers (M,).           (M,)"""
+        """Whether each answer at a scored place can follow there: answers (M,).           (M,)
+
+        Raises: ValueError with noise, for then any symbol can.
+        """
+        if self.noise:
+            raise ValueError(f"noise={self.noise}: any symbol is allowed; compare with true_probs")
         return self.true_probs(batch)[np.arange(len(answers)), answers] > 0
 
     def oracle(
         self, inputs: NDArray[Any], lengths: NDArray[Any] | None = None
     ) -> NDArray[np.int64]:
-        """The lowest symbol that may follow, at every position: a grammar is no secret."""
+        """The lowest symbol that may follow, at every position: a grammar is no secret.
+
+        With noise, the likeliest one.
+        """
+        if self.noise:
+            return self._believed(inputs).argmax(axis=-1)
         successors, symbols = self.grammar
         states = self.states(inputs)
         return np.where(states >= 0, symbols[successors].min(axis=1)[states], IGNORE)
@@ -208,9 +235,18 @@ def _places(task: GapGrammar) -> Floats:
         at_symbol += moved
         at_gap += task.gap_rate * law
         law = moved + task.gap_rate * law
-    last = np.concatenate([(at_symbol[:, None] * shows).T, at_gap[None]]) / task.length
+    shown = (1 - task.noise) * shows + task.noise / size
+    last = np.concatenate([(at_symbol[:, None] * shown).T, at_gap[None]]) / task.length
     share = chain @ shows
     return np.stack([last @ share, last @ (share > 0)], axis=1)
+
+
+@lru_cache(maxsize=32)
+def _seen_through(task: GapGrammar) -> float:
+    """The mean probability of the likeliest symbol, in some sequences."""
+    keys = example_keys(SYMBOLS, np.arange(1 + PROBED // task.length, dtype=U))
+    law = task.true_probs(task.render(task.draw(keys, "test"), keys, "test"))
+    return float(law.max(axis=1).mean())
 
 
 PUBLISHED = (
@@ -231,5 +267,17 @@ PUBLISHED = (
             "no noise; gap ids and successors of a state are as in the default",
         ),
         value=GapGrammar(num_symbols=41, ambiguity=24, gap_rate=0.1),
+    ),
+    Preset(
+        name="selectivbench-noise",
+        paper="SelectivBench, arXiv:2601.12598",
+        section="41 symbols, ambiguity 24, gap rate 0.1, noise 0.2: the noisy end of its sweep",
+        upstream="not used: written anew",
+        differs=(
+            "ambiguity counts states that share a symbol",
+            "noise shows another symbol, drawn from all",
+            "gap ids and successors of a state are as in the default",
+        ),
+        value=GapGrammar(num_symbols=41, ambiguity=24, gap_rate=0.1, noise=0.2),
     ),
 )

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from tasks.rng import MASK, Integers, U, Words, distinct, integers, power_weights, words
 
+LEVELS = np.round(np.linspace(0, 100, 40)).astype(np.int64)  # RULER's depths, in per cent
+LEAST = 50  # positions of filler: with fewer, two levels would be one place
 BITS = 14  # of a word that a table is looked up by
 
 
@@ -60,6 +62,17 @@ def different(keys: Words, field: int, count: int, tokens: int, num: int) -> Int
     digits = codes[:, :, None] // num ** np.arange(first - 1, -1, -1) % num
     rest = integers(keys, field + 1, count * (tokens - first), num)
     return np.concatenate([digits, rest.reshape(len(keys), count, tokens - first)], axis=2)
+
+
+def at_levels(keys: Words, field: int, num: int, free: int) -> Integers:
+    """Gaps of `num` statements at different depths of `free` positions of filler.      (B, N)"""
+    levels = LEVELS[distinct(keys, field, num, len(LEVELS))]
+    return (2 * levels * free + 100) // 200  # so many per cent, rounded, halves up
+
+
+def level_of(gaps: Integers, free: int) -> Integers:
+    """Which of LEVELS, from 0, statements behind such gaps are at.                     (B,)"""
+    return np.abs(LEVELS * free - 100 * gaps[:, None]).argmin(axis=1)
 
 
 def placed(gaps: Integers, widths: Integers) -> Integers:

@@ -5,7 +5,8 @@
 Source:  Garg et al. 2022, "What can Transformers learn in-context?", arXiv:2208.01066;
          dtsip/in-context-learning@main src/tasks.py.
 Differs: the growing numbers of dimensions and points of the published training are not here, they
-         belong to a run.  Signs come from bits and sums have an order: data are equal everywhere.
+         belong to a run.  Shifted points: see `in_context_shifts`.  Signs come from bits and sums
+         have an order: data are equal everywhere; relu and shifted points are to rounding.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tasks.batch import Batch
+from tasks.in_context_shifts import SCALE, SHIFTS, Shift, shifted
 from tasks.normals import normals
 from tasks.published import Preset
 from tasks.rng import Floats, Words, distinct, integers
 from tasks.task import Content, Task
 from zoo.spec import Context
 
-POINTS, WEIGHTS, CHOICE, NOISE, LEAVES = 1, 2, 3, 4, 5
+POINTS, WEIGHTS, CHOICE, NOISE, LEAVES, AXES = range(1, 7)
 SPARSE, HIDDEN, DEPTH = 3, 100, 4  # coordinates, units, decisions
 SETTLED = 1e-6  # of a column's size: below it, it adds nothing to those before
 Family = Literal["linear", "sparse", "noisy", "quadratic", "relu", "tree", "sign"]
@@ -38,6 +40,7 @@ class InContextRegression(Task, kind="in-context-regression"):
     relu       two layers of 100 units    tree    four decisions on signs of coordinates
     x and w are standard normal.  The oracle solves least squares, for quadratic in the squares,
     with noise by the ridge of its variance; for sign, relu and tree a ridge stands in.
+    shift: points of another law.  test_shifts=yes: tested on each of these besides, and on noise.
     """
 
     metric: ClassVar[Any] = "loss"
@@ -48,11 +51,23 @@ class InContextRegression(Task, kind="in-context-regression"):
     num_points: Annotated[int, Field(ge=1, le=2**16, description="points P")] = 11
     noise: Annotated[float, Field(ge=0, le=100, description="its size; for family=noisy")] = 0.0
 
+    shift: Annotated[Shift, Field(description="another law of the points x")] = "none"
+    test_shifts: Annotated[bool, Field(description="test besides on shifted points")] = False
+
     def problems(self) -> Iterator[str]:
         if self.family == "sparse" and self.dim < SPARSE:
             yield f"dim={self.dim} with family=sparse: needs >= {SPARSE}"
         if (self.noise > 0) != (self.family == "noisy"):
             yield f"noise={self.noise} with family={self.family}: noise > 0 needs family=noisy"
+        if self.shift != "none" and self.family != "linear":
+            yield f"shift={self.shift} with family={self.family}: needs family=linear"
+        if self.test_shifts and (self.family != "linear" or self.shift != "none"):
+            yield (
+                f"test_shifts=yes with family={self.family} and shift={self.shift}: needs "
+                "family=linear and shift=none"
+            )
+        if self.dim < 2 and (self.shift == "half-space" or self.test_shifts):
+            yield f"dim={self.dim} has no half of its dimensions: shifts need >= 2"
 
     @property
     def vocabulary(self) -> dict[str, range]:
@@ -68,16 +83,28 @@ class InContextRegression(Task, kind="in-context-regression"):
         """The mean of y^2: its mean is 0."""
         if self.family in ("tree", "sign"):
             return 1.0
-        return float(SPARSE if self.family == "sparse" else self.dim + self.noise**2)
+        size = SCALE**2 if self.shift == "scaled" else 1.0
+        return float(SPARSE if self.family == "sparse" else size * self.dim + self.noise**2)
+
+    def test_slices(self) -> dict[str, Task]:
+        if not self.test_shifts:
+            return {}
+        plain = {n: getattr(self, n) for n in type(self).model_fields} | {"test_shifts": False}
+        others: dict[str, dict[str, Any]] = {f"shift={shift}": {"shift": shift} for shift in SHIFTS}
+        others["noise=1"] = {"family": "noisy", "noise": 1.0}
+        return {n: InContextRegression.model_validate(plain | f) for n, f in others.items()}
 
     @property
     def least_squares(self) -> float:
         """The mean squared error of least squares: i points leave the share 1 - i / d of w
-        unknown; for the other families a bound, the noise.
+        unknown; for the other families, and skewed points, a bound, the noise.
         """
-        if self.family not in ("linear", "sparse"):
+        if self.family not in ("linear", "sparse") or self.shift == "skewed":
             return self.noise**2
-        unknown = np.maximum(0, 1 - np.arange(self.num_points) / self.dim)
+        rank = self.dim // 2 if self.shift == "half-space" else self.dim
+        unknown = np.maximum(0, 1 - np.arange(self.num_points) / rank)
+        if self.shift == "orthogonal":
+            unknown = np.ceil(unknown)  # none of the weights that count, then all of them
         return float(self.chance * unknown.mean())
 
     @property
@@ -98,6 +125,7 @@ class InContextRegression(Task, kind="in-context-regression"):
     def render(self, content: Content, keys: Words, split: str) -> Batch:
         num, shape = len(keys), (len(keys), self.num_points, self.dim)
         x = normals(keys, POINTS, self.num_points * self.dim).reshape(shape)
+        x = shifted(x, self.shift, keys, AXES)
         y = self._values(keys, x)
         inputs = np.zeros((num, self.context.length, self.dim), np.float32)
         inputs[:, ::2] = x
@@ -190,6 +218,17 @@ PUBLISHED = (
     _garg("sparse", 41),
     _garg("relu", 101),
     _garg("tree", 101),
+    Preset(
+        name="garg-linear-shifts",
+        paper="Garg et al. 2022, arXiv:2208.01066",
+        section="linear, 20 dimensions, tested on shifted points and noisy values",
+        upstream="dtsip/in-context-learning src/eval.py",
+        differs=(
+            "all dimensions and points from the start, no curriculum",
+            "one scale, 3; all points are orthogonal, not the last one alone",
+        ),
+        value=InContextRegression(dim=20, num_points=41, test_shifts=True),
+    ),
     Preset(
         name="in-context-regression-cpu",
         paper="seqzoo",

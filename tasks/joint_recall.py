@@ -6,12 +6,14 @@
 Source:  Zhan et al. 2025, arXiv:2507.00449 (joint recall, HAX).
 Differs: numbers of contexts and keys are drawn for each example, uniformly over all pairs, where
          upstream makes equally many examples of each; which of the context and key ids are used
-         is drawn, too.  Splits share no example.
+         is drawn, too.  Splits share no example.  Two levels, asking a part of the keys, and keys
+         of a context's own are not upstream's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -22,12 +24,13 @@ from tasks.batch import IGNORE, Batch
 from tasks.counting import arrangements, power
 from tasks.floors import majority
 from tasks.published import STREAMS, Preset
-from tasks.rng import MASK, Integers, U, Words, integers, permutation, words
+from tasks.rng import Integers, Words, integers, orders, permutation, words
 from tasks.task import Content, Task
 from zoo.spec import Context
 
 SIZES, CONTEXTS, NAMES, VALUES, BLOCKS, BEFORE, AFTER = range(1, 8)
-FIRST = 3  # ids: 0 padding, 1 begin, 2 separator, then values, keys, contexts
+GROUPS, GROUP_ORDER, FIRST_BLOCKS = range(8, 11)
+FIRST = 3  # ids: 0 padding, 1 begin, 2 separator, then values, keys, contexts, groups
 
 
 class JointRecall(Task, kind="joint-recall"):
@@ -35,10 +38,13 @@ class JointRecall(Task, kind="joint-recall"):
 
     C contexts and K keys are drawn uniformly from their ranges; every context has the same keys,
     with values of its own.  The value is due at each key of the second half, and stands behind it.
+    levels=2: the contexts stand in C groups, and a value depends on group, context and key.
+    num_queries: the second half has so many keys of each context.  shared_keys=no: each context
+    has ids of its own for its keys, which leaves no more than plain recall.
     """
 
     factors: ClassVar[dict[str, str]] = {
-        "num_contexts": "contexts C of the example",
+        "num_contexts": "contexts C of the example (and groups)",
         "num_keys": "keys K of each context",
     }
 
@@ -47,12 +53,22 @@ class JointRecall(Task, kind="joint-recall"):
     min_keys: Annotated[int, Field(ge=1, le=2**12, description="fewest keys of a context")] = 4
     max_keys: Annotated[int, Field(ge=1, le=2**12, description="most keys, and ids")] = 4
     num_values: Annotated[int, Field(ge=2, le=2**30, description="different values")] = 8
+    levels: Annotated[int, Field(ge=1, le=2, description="2: contexts of contexts")] = 1
+    num_queries: Annotated[
+        int, Field(ge=0, le=2**12, description="keys asked of each context; 0: all")
+    ] = 0
+    shared_keys: Annotated[bool, Field(description="contexts have the same keys")] = True
 
     def problems(self) -> Iterator[str]:
         for name in ("contexts", "keys"):
             low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
             if low > high:
                 yield f"min_{name}={low} exceeds max_{name}={high}: needs <= {high}"
+        if self.num_queries > self.min_keys:
+            yield (
+                f"num_queries={self.num_queries} exceeds min_keys={self.min_keys}: needs <= "
+                f"{self.min_keys}"
+            )
 
     @property
     def numbers(self) -> tuple[range, range]:
@@ -61,22 +77,35 @@ class JointRecall(Task, kind="joint-recall"):
         return contexts, range(self.min_keys, self.max_keys + 1)
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """The most groups, contexts of a group, keys of a context."""
+        return self.max_contexts if self.levels == 2 else 1, self.max_contexts, self.max_keys
+
+    @property
     def vocabulary(self) -> dict[str, range]:
-        keys = FIRST + self.num_values
-        contexts = keys + self.max_keys
-        return {
-            "pad": range(1),
-            "begin": range(1, 2),
-            "separator": range(2, 3),
-            "value": range(FIRST, keys),
-            "key": range(keys, contexts),
-            "context": range(contexts, contexts + self.max_contexts),
+        sizes = {
+            "value": self.num_values,
+            "key": self.max_keys * (1 if self.shared_keys else self.max_contexts),
+            "context": self.max_contexts,
+            "group": self.max_contexts * (self.levels - 1),
         }
+        ids, start = {"pad": range(1), "begin": range(1, 2), "separator": range(2, FIRST)}, FIRST
+        for name, num in sizes.items():
+            if num:
+                ids[name] = range(start, start + num)
+                start += num
+        return ids
+
+    def positions(self, contexts: Any, names: Any) -> Any:
+        """Positions of an example of so many contexts and keys."""
+        groups = contexts if self.levels == 2 else 1
+        blocks = 2 * groups * (self.levels - 1)  # the groups' ids
+        return 2 + blocks + groups * contexts * (2 * names + 2 * (self.num_queries or names) + 2)
 
     @property
     def context(self) -> Context:
-        size = FIRST + self.num_values + self.max_keys + self.max_contexts
-        length = 2 * self.max_contexts * (2 * self.max_keys + 1) + 2
+        size = max(ids.stop for ids in self.vocabulary.values())
+        length = self.positions(self.max_contexts, self.max_keys)
         return Context(num_inputs=size, num_outputs=size, length=length)
 
     @property
@@ -86,12 +115,19 @@ class JointRecall(Task, kind="joint-recall"):
 
     @property
     def floors(self) -> dict[str, float]:
-        """The commonest value of the key in all contexts; or of the context, over its keys."""
+        """The commonest value of those that are left, if one of the names is not looked at."""
         contexts, keys = (
-            sum(n * majority(n, self.num_values) for n in numbers) / sum(numbers)
-            for numbers in self.numbers
+            sum(n**weight * majority(n, self.num_values) for n in numbers)
+            / sum(n**weight for n in numbers)
+            for numbers, weight in zip(
+                self.numbers, (self.levels, 0 if self.num_queries else 1), strict=True
+            )
         )
-        return {"value by key": float(contexts), "value by context": float(keys)}
+        if self.levels == 2:
+            found = {"value by context and key": contexts, "value by group and context": keys}
+            return {**found, "value by group and key": contexts} if self.shared_keys else found
+        found = {"value by context": keys}
+        return {"value by key": contexts, **found} if self.shared_keys else found
 
     @property
     def answers_follow(self) -> bool:
@@ -104,54 +140,74 @@ class JointRecall(Task, kind="joint-recall"):
         return (
             arrangements(self.max_contexts, contexts)
             * arrangements(self.max_keys, keys)
-            * power(self.num_values, contexts * keys)
+            * power(self.num_values, contexts**self.levels * keys)
         )
 
     def draw(self, keys: Words, split: str) -> Content:
         contexts, names = self.numbers
-        shape = (len(keys), self.max_contexts, self.max_keys)
-        flat = (shape[0], shape[1] * shape[2])
+        shape = (len(keys), *self.shape)
+        num_blocks, num_cells = shape[1] * shape[2], prod(self.shape)
         drawn = integers(keys, SIZES, 1, len(contexts) * len(names))
         sizes = np.concatenate(
             [contexts.start + drawn // len(names), names.start + drawn % len(names)], axis=1
         )
-        block, column = sizes[:, :1], sizes[:, 1:]
+        blocks, columns = sizes[:, :1], sizes[:, 1:]
+        groups = np.arange(shape[1]) < (blocks if self.levels == 2 else 1)  # that are in use
+        used = groups[..., None] & (np.arange(shape[2]) < blocks[..., None])
 
-        def shuffled(field: int) -> Integers:
-            cells = words(keys, field, flat[1]).reshape(shape)
-            found = orders(cells, np.broadcast_to(column, shape[:2]))
-            unused = np.arange(shape[1])[:, None] >= block[..., None]
-            return np.where(unused, 0, found).reshape(flat)
+        def of_contexts(field: int) -> Integers:
+            cells = words(keys, field, num_blocks).reshape(shape[:3])
+            found = orders(cells, np.broadcast_to(blocks, shape[:2]))
+            return np.where(groups[..., None], found, 0).reshape(len(keys), num_blocks)
 
-        used = (np.arange(shape[1])[:, None] < block[..., None]) & (
-            np.arange(shape[2]) < column[..., None]
-        )
-        values = integers(keys, VALUES, flat[1], self.num_values)
-        return {
+        def of_keys(field: int, most: int) -> Integers:
+            cells = words(keys, field, num_cells).reshape(shape)
+            found = orders(cells, np.broadcast_to(columns[..., None], shape[:3]))
+            shown = used[..., None] & (np.arange(shape[3]) < most)
+            return np.where(shown, found, 0).reshape(len(keys), num_cells)
+
+        known = used[..., None] & (np.arange(shape[3]) < columns[..., None, None])
+        values = integers(keys, VALUES, num_cells, self.num_values)
+        content = {
             "sizes": sizes,
-            "contexts": _cut(permutation(keys, CONTEXTS, shape[1]), block),
-            "names": _cut(permutation(keys, NAMES, shape[2]), column),
-            "values": np.where(used.reshape(flat), values, 0),
-            "blocks": orders(words(keys, BLOCKS, shape[1]), sizes[:, 0]),
-            "before": shuffled(BEFORE),
-            "after": shuffled(AFTER),
+            "contexts": _cut(permutation(keys, CONTEXTS, shape[2]), blocks),
+            "names": _cut(permutation(keys, NAMES, shape[3]), columns),
+            "values": np.where(known.reshape(values.shape), values, 0),
+            "blocks": of_contexts(BLOCKS),
+            "before": of_keys(BEFORE, shape[3]),
+            "after": of_keys(AFTER, self.num_queries or shape[3]),
         }
+        if self.levels == 2:
+            content["first_blocks"] = of_contexts(FIRST_BLOCKS)
+            content["groups"] = _cut(permutation(keys, GROUPS, shape[1]), blocks)
+            content["group_order"] = orders(words(keys, GROUP_ORDER, shape[1]), sizes[:, 0])
+        return content
 
     def render(self, content: Content, keys: Words, split: str) -> Batch:
         from tasks._loops.joint_recall import write
 
-        shape = (len(keys), self.max_contexts, self.max_keys)
+        shape, sizes = (len(keys), *self.shape), content["sizes"]
         inputs = np.zeros((len(keys), self.context.length), np.int64)
         targets = np.full(inputs.shape, IGNORE)
-        square = ("values", "before", "after")
-        parts = tuple(
-            array.reshape(shape) if name in square else array for name, array in content.items()
+        one = np.zeros((len(keys), 1), np.int64)  # group, if there are none
+        as_written = np.tile(np.arange(shape[2]), (len(keys), shape[1]))
+        of_contexts = [content.get("first_blocks", as_written), content["blocks"]]
+        used = [sizes, content.get("groups", one), content["contexts"], content["names"]]
+        turned = (
+            content.get("group_order", one),
+            np.stack(of_contexts, axis=1).reshape(-1, 2, *shape[1:3]),
+            np.stack([content["before"], content["after"]], axis=1).reshape(-1, 2, *shape[1:]),
         )
-        first = tuple(self.vocabulary[name].start for name in ("value", "key", "context"))
-        write(parts, first, (inputs, targets))
-        contexts, names = content["sizes"].T
-        used = 2 * contexts * (2 * names + 1) + 2
-        return Batch.padded(inputs, targets, used, num_contexts=contexts, num_keys=names)
+        ids = self.vocabulary
+        first = [
+            ids[name].start if name in ids else 0 for name in ("value", "key", "context", "group")
+        ]
+        own = 0 if self.shared_keys else self.max_keys
+        law = (*first, self.levels == 2, self.num_queries, own)
+        write((*used, content["values"].reshape(shape)), turned, law, (inputs, targets))
+        num, names = sizes.T
+        factors = {"num_contexts": num, "num_keys": names}
+        return Batch.padded(inputs, targets, self.positions(num, names), **factors)
 
     def oracle(
         self, inputs: NDArray[Any], lengths: NDArray[Any] | None = None
@@ -159,33 +215,20 @@ class JointRecall(Task, kind="joint-recall"):
         ids = self.vocabulary
         answers = np.full(inputs.shape, IGNORE)
         for row, out in zip(inputs.tolist(), answers, strict=True):
-            value: dict[tuple[int, int], int] = {}
-            again, context, key = False, -1, -1
+            value: dict[tuple[int, int, int], int] = {}
+            again, group, context, key = False, -1, -1, -1
             for t, token in enumerate(row):
-                if token in ids["context"]:
+                if token in ids.get("group", ()):
+                    group = token
+                elif token in ids["context"]:
                     context = token
                 elif token in ids["key"]:
                     key = token
-                    out[t] = value.get((context, key), IGNORE) if again else IGNORE
+                    out[t] = value.get((group, context, key), IGNORE) if again else IGNORE
                 elif token in ids["value"] and not again:
-                    value[context, key] = token
+                    value[group, context, key] = token
                 again = again or token in ids["separator"]
         return answers
-
-
-def orders(drawn: Words, sizes: NDArray[Any]) -> Integers:
-    """Of each row a uniform order of 0, ..., size - 1, then the places left over, rising.
-
-    Args:    drawn  random words                               (..., N)
-             sizes  how many take part, at most N              (...)
-    """
-    num = drawn.shape[-1]
-    low = (1 << max(1, (num - 1).bit_length())) - 1
-    places = np.arange(num, dtype=U)
-    high = np.where(places < sizes[..., None].astype(U), drawn >> U(1), U(MASK))
-    packed = (high & U(MASK ^ low)) | places  # places that take no part come last
-    packed.sort(axis=-1)
-    return (packed & U(low)).view(np.int64)
 
 
 def _cut(order: Integers, sizes: NDArray[Any]) -> Integers:

@@ -1,4 +1,4 @@
-"""Random strings of letters, and strings in which no group of g letters returns.
+"""Random strings of letters; strings in which no group of g letters returns, or one does.
 
 Axes: B examples, M strings, N letters.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.rng import Integers, Words, integers
+from tasks.rng import Integers, Words, integers, orders, words
 
 HOPELESS = 1e-3  # share of strings that repeat no group: fewer take too many draws
 
@@ -62,6 +62,31 @@ def strings(
         letters[rows] = some
         bad[rows] = repeats_group(some, lengths[rows], num_letters, group)
     return letters
+
+
+def plant(
+    letters: Integers, lengths: NDArray[Any], keys: Words, field: int, law: tuple[int, int]
+) -> Integers:
+    """Strings in which a group of letters returns: copied to places where it does not overlap.
+
+    The places are uniform over all ways to fit the group and its copies into the string.
+
+    Args:    letters  the strings           (B, M, N)
+             lengths  of the strings        (B, M)
+             law      copies, letters of the group
+    """
+    copies, size = law
+    num = lengths.shape[1]
+    slots = letters.shape[-1] - (copies + 1) * (size - 1)  # were each group a single letter
+    drawn = words(keys, field, num * slots).reshape(len(keys), num, slots)
+    order = orders(drawn, lengths - (copies + 1) * (size - 1))
+    starts = np.sort(order[..., : copies + 1], axis=-1) + np.arange(copies + 1) * (size - 1)
+    at = starts[..., None] + np.arange(size)
+    planted = letters.copy()
+    group = np.take_along_axis(letters, at[..., 0, :], axis=-1)
+    for i in range(1, copies + 1):
+        np.put_along_axis(planted, at[..., i, :], group, axis=-1)
+    return planted
 
 
 def problems(name: str, group: int, num_letters: int, num_tokens: int) -> Iterator[str]:

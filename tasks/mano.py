@@ -76,6 +76,17 @@ class Mano(Task, kind="mano"):
             start = found[name].stop
         return {**found, "digit": range(start, start + self.modulus)}
 
+    def spell(self, token: int) -> str | None:
+        """As the paper does; the other id of a word has a prime."""
+        ids = self.vocabulary
+        use = next(name for name, span in ids.items() if token in span)
+        place = token - ids[use].start
+        if use in ("pad", "digit"):
+            return str(place) if use == "digit" else None
+        word, copy = divmod(place, self.copies)
+        words = {"begin": "BOS", "equals": "EQ", "operator": "+-*/"[word]}
+        return words.get(use, f"LEN{word + 1}") + "'" * copy
+
     @property
     def context(self) -> Context:
         size = self.vocabulary["digit"].stop

@@ -7,7 +7,7 @@ Source:  Hsieh et al. 2024, "RULER", arXiv:2404.06654, NVIDIA/RULER: the tasks n
          niah_multikey, niah_multivalue, niah_multiquery.
 Differs: ids instead of English: essays are `haystack=random`, the repeated sentence is `filler`.
          Numbers are 7 digits, words 2 ids of 128, and UUIDs 32 of 16.  Depths are uniform over
-         all positions, or one (`depth=fixed`); RULER draws them from 40 levels.  The answers
+         all positions, one (`depth=fixed`), or RULER's 40 levels (`depth=grid`).  The answers
          are due in order, one after the other; RULER looks for them anywhere in free text.
 """
 
@@ -23,7 +23,7 @@ from pydantic import Field
 
 from tasks.batch import IGNORE, Batch, scatter
 from tasks.counting import power
-from tasks.haystack import different, flat, placed, straw
+from tasks.haystack import LEAST, LEVELS, at_levels, different, flat, level_of, placed, straw
 from tasks.published import Preset
 from tasks.rng import Integers, Words, distinct, integers, permutation
 from tasks.task import Content, Task
@@ -40,12 +40,12 @@ class Needle(Task, kind="needle"):
     num_keys keys of num_values values each are hidden, every value in a fact of its own; then
     num_queries of the keys are asked for. All values of a key are due, in their order in the
     text. haystack=filler repeats a loop of ids, `random` draws them by Zipf's law, and `needles`
-    fills the text with facts of other keys.
+    fills the text with facts of other keys. depth=grid puts every fact at another of 40 levels.
     """
 
     metric = "span_exact"
     factors: ClassVar[dict[str, str]] = {
-        "depth": "tenth of the text in which the first fact asked for begins, from 0",
+        "depth": "tenth of the text in which the first fact asked for begins; eighth of the grid",
         "gap": "positions from that fact's value to the question",
     }
 
@@ -63,7 +63,7 @@ class Needle(Task, kind="needle"):
     num_hay_ids: Annotated[int, Field(ge=1, le=2**12, description="ids of the haystack")] = 16
     zipf: Annotated[float, Field(ge=0, le=8, description="exponent of random hay")] = 1.0
     depth: Annotated[
-        Literal["uniform", "fixed"], Field(description="where the fact asked for stands")
+        Literal["uniform", "fixed", "grid"], Field(description="where the fact asked for stands")
     ] = "uniform"
     depth_fraction: Annotated[
         float, Field(ge=0, le=1, description="how deep with depth=fixed: 0 first, 1 last")
@@ -86,6 +86,16 @@ class Needle(Task, kind="needle"):
         alone = self.num_queries * self.num_values == 1 and self.haystack != "needles"
         if self.depth == "fixed" and not alone:
             yield "depth=fixed needs num_queries=1, num_values=1 and a haystack other than needles"
+        if self.depth == "grid" and (self.haystack == "needles" or self.num_facts > len(LEVELS)):
+            yield (
+                f"depth=grid has no room for {self.num_facts} facts: needs a haystack other than "
+                f"needles, and num_keys * num_values <= {len(LEVELS)}"
+            )
+        elif self.depth == "grid" and 0 <= self.free < LEAST:
+            yield (
+                f"length={self.length} leaves {self.free} positions for {len(LEVELS)} levels of "
+                f"depth=grid: needs >= {self.length + LEAST - self.free}"
+            )
 
     @property
     def width(self) -> int:
@@ -107,6 +117,11 @@ class Needle(Task, kind="needle"):
         """Facts in the text, those of other keys included."""
         hidden = self.num_keys * self.num_values
         return max(hidden, self.room // self.width) if self.haystack == "needles" else hidden
+
+    @property
+    def free(self) -> int:
+        """Positions of the text that hay is left with."""
+        return self.room - self.num_facts * self.width
 
     @property
     def different_keys(self) -> int:
@@ -141,7 +156,7 @@ class Needle(Task, kind="needle"):
     def num_contents(self) -> int:
         """Values, one key, and the place of one fact."""
         hidden = power(self.num_value_ids, self.num_facts * self.num_value_tokens)
-        places = self.room - self.num_facts * self.width + 1 if self.depth == "uniform" else 1
+        places = {"uniform": self.free + 1, "fixed": 1, "grid": len(LEVELS)}[self.depth]
         return hidden * power(self.num_key_ids, self.num_key_tokens) * places
 
     @property
@@ -149,10 +164,10 @@ class Needle(Task, kind="needle"):
         return self.num_queries * self.answer > 1  # tokens of answers are given as inputs
 
     def draw(self, keys: Words, split: str) -> Content:
-        num, tokens = self.num_facts, self.num_value_tokens
-        free = self.room - num * self.width
+        num, tokens, free = self.num_facts, self.num_value_tokens, self.free
         asked = distinct(keys, ASKED, self.num_queries, self.num_keys)
-        gaps = integers(keys, GAPS, num, free + 1)
+        graded = self.depth == "grid"
+        gaps = at_levels(keys, GAPS, num, free) if graded else integers(keys, GAPS, num, free + 1)
         if self.depth == "fixed":
             np.put_along_axis(gaps, asked, int(self.depth_fraction * free + 0.5), axis=1)
         place = gaps * num + permutation(keys, ORDER, num)  # facts in one gap: in any order
@@ -192,8 +207,12 @@ class Needle(Task, kind="needle"):
         answers = values[rows, owned].reshape(size, self.num_queries, self.answer)
         asked = names[rows[:, :, 0], content["asked"]]
         first = at[rows[:, 0, 0], owned[:, 0, 0]]
+        depth = first * DECILES // self.room
+        if self.depth == "grid":
+            gap = content["gaps"][content["order"] == owned[:, 0, :1]]
+            depth = level_of(gap, self.free) // 5  # results are sliced by up to eight numbers
         factors = {
-            "depth": first * DECILES // self.room,
+            "depth": depth,
             "gap": self.room - (first + 2 + self.num_key_tokens),
         }
         return self._questions(inputs, asked, answers, factors)
@@ -242,7 +261,7 @@ NUMBER, UUID, WORD = (7, 10), (32, 16), (2, 128)  # tokens, ids
 
 
 def _ruler(
-    name: str, haystack: str, key: tuple[int, int], value: tuple[int, int], **numbers: int
+    name: str, haystack: str, key: tuple[int, int], value: tuple[int, int], **others: Any
 ) -> Preset:
     fields = {
         "length": 4096,
@@ -257,17 +276,18 @@ def _ruler(
     return Preset(
         name=f"ruler-niah-{name}",
         paper="Hsieh et al. 2024, RULER, arXiv:2404.06654",
-        section=f"niah_{name.replace('-', '_')} at 4,096 tokens",
+        section=f"niah_{name.replace('-', '_').replace('_depths', ', by depth,')} at 4,096 tokens",
         upstream="NVIDIA/RULER scripts/synthetic.yaml",
         differs=(
             "the path is as recalled; not checked against the source",
             "ids instead of text and its tokenizer; see the module",
         ),
-        value=Needle.model_validate({**fields, **numbers}),
+        value=Needle.model_validate({**fields, **others}),
     )
 
 
 PUBLISHED = (
+    _ruler("single-2-depths", "random", WORD, NUMBER, depth="grid"),
     _ruler("single-1", "filler", WORD, NUMBER),
     _ruler("single-2", "random", WORD, NUMBER),
     _ruler("single-3", "random", WORD, UUID),

@@ -21,13 +21,14 @@ from pydantic import Field
 
 from tasks.batch import IGNORE, Batch, scatter
 from tasks.counting import arrangements, power
-from tasks.floors import binomial, majority
+from tasks.floors import binomial, hypergeometric, majority
 from tasks.published import Preset
-from tasks.rng import Integers, Words, distinct, integers
+from tasks.rng import Integers, Words, distinct, integers, permutation
 from tasks.task import Content, Task
 from zoo.spec import Context
 
-NAMES, DIGITS, ASKED = 1, 2, 3
+NAMES, DIGITS, ASKED, SHARED, LAST, PLACES = range(1, 7)
+RARE = 1e-12  # of the cases of a floor: left out
 SEP, NEWLINE, DIGIT, FIRST = 0, 1, 2, 12  # ids: marks, ten digits, first names, last names
 
 
@@ -35,7 +36,9 @@ class Phonebook(Task, kind="phonebook"):
     """Phonebook: entries of a name and a number, some again as examples, then a name alone.
 
     The names of a book all differ, but share first and last names: few first names make many
-    alike.  The entry asked for is uniform over those that are no example.
+    alike.  The entry asked for is uniform over those that are no example.  shared_first > 0: so
+    large a part of the other entries, and no more, have its first name, which will not do alone;
+    few last names make those shared, too.
     """
 
     metric: ClassVar[Any] = "span_exact"
@@ -49,6 +52,9 @@ class Phonebook(Task, kind="phonebook"):
     num_last: Annotated[int, Field(ge=1, le=2**15, description="different last names")] = 64
     num_digits: Annotated[int, Field(ge=1, le=32, description="digits of a number")] = 7
     num_examples: Annotated[int, Field(ge=0, description="entries shown again, as examples")] = 2
+    shared_first: Annotated[
+        float, Field(ge=0, le=1, description="share of entries with the first name asked for")
+    ] = 0.0
 
     def problems(self) -> Iterator[str]:
         names = self.num_first * self.num_last
@@ -62,6 +68,24 @@ class Phonebook(Task, kind="phonebook"):
                 f"num_examples={self.num_examples} leaves no entry of num_entries="
                 f"{self.num_entries} to ask for: needs <= {self.num_entries - 1}"
             )
+        if not self.shared_first:
+            return
+        if self.num_shared >= self.num_last:
+            yield (
+                f"shared_first={self.shared_first} gives {self.num_shared + 1} entries one first "
+                f"name: needs num_last >= {self.num_shared + 1}"
+            )
+        others = self.num_entries - 1 - self.num_shared
+        if others > (self.num_first - 1) * self.num_last:
+            yield (
+                f"shared_first={self.shared_first} leaves {others} entries for the other first "
+                f"names: needs num_first >= {1 + -(-others // self.num_last)}"
+            )
+
+    @property
+    def num_shared(self) -> int:
+        """Other entries with the first name asked for, if shared_first > 0."""
+        return int(self.shared_first * (self.num_entries - 1) + 0.5)
 
     @property
     def due(self) -> int:
@@ -93,13 +117,32 @@ class Phonebook(Task, kind="phonebook"):
     def floors(self) -> dict[str, float]:
         """Knowing which numbers are in the book, not whose: the likeliest next digit of those
         that begin as what is written so far.  Of whole numbers: one of them.
+
+        With shared_first, the same among the entries with its first name, or with its last name.
         """
-        others = self.num_entries - self.num_examples - 1
+        others = self.num_entries - self.num_examples - 1  # that may be asked for
+        found = {"digits of any number in the book": self._floor(others)}
+        if not self.shared_first:
+            return found
+        places, last = (self.num_first - 1) * self.num_last, self.num_first - 1
+        with_first = hypergeometric(self.num_entries - 1, self.num_shared, others)
+        with_last = np.zeros(others + 1)
+        for n, p in enumerate(with_first):
+            with_last[: others - n + 1] += p * np.array(hypergeometric(places, last, others - n))
+        by_first, by_last = (
+            sum(float(p) * self._floor(n) for n, p in enumerate(law) if p > RARE)
+            for law in (with_first, with_last)
+        )
+        by_name = {"numbers of its first name": by_first, "numbers of its last name": by_last}
+        return {**found, **by_name}
+
+    def _floor(self, others: int) -> float:
+        """The likeliest next digit of a number and so many others that begin as it does so far."""
         digits = [
             sum(p * majority(1 + n, 10) for n, p in enumerate(binomial(others, 10.0**-j)) if p)
             for j in range(self.num_digits)
         ]
-        return {"digits of any number in the book": float(sum(digits) / self.num_digits)}
+        return float(sum(digits) / self.num_digits)
 
     @property
     def answers_follow(self) -> bool:
@@ -108,15 +151,36 @@ class Phonebook(Task, kind="phonebook"):
     @property
     def num_contents(self) -> int:
         num = self.num_entries
-        return arrangements(self.num_first * self.num_last, num) * power(10, num * self.num_digits)
+        names = arrangements(self.num_first * self.num_last, num)
+        if self.shared_first:  # the names of the entries alike, and of the others
+            alike = self.num_shared + 1
+            names = arrangements(self.num_last, alike) * self.num_first
+            names *= arrangements((self.num_first - 1) * self.num_last, num - alike)
+        return names * power(10, num * self.num_digits)
 
     def draw(self, keys: Words, split: str) -> Content:
         num = self.num_entries
-        return {
-            "names": distinct(keys, NAMES, num, self.num_first * self.num_last),
-            "digits": integers(keys, DIGITS, num * self.num_digits, 10),
-            "asked": distinct(keys, ASKED, self.num_examples + 1, num),
-        }
+        asked = distinct(keys, ASKED, self.num_examples + 1, num)
+        if self.shared_first:
+            names = self._sharing(keys, asked[:, -1:])
+        else:
+            names = distinct(keys, NAMES, num, self.num_first * self.num_last)
+        digits = integers(keys, DIGITS, num * self.num_digits, 10)
+        return {"names": names, "digits": digits, "asked": asked}
+
+    def _sharing(self, keys: Words, asked: Integers) -> Integers:
+        """Names of which num_shared, at random places, share the first name asked for.   (B, P)"""
+        num, alike = self.num_entries, self.num_shared + 1
+        first = integers(keys, SHARED, 1, self.num_first)
+        with_it = first * self.num_last + distinct(keys, LAST, alike, self.num_last)
+        others = (self.num_first - 1) * self.num_last
+        rest = distinct(keys, NAMES, num - alike, others) if num > alike else asked[:, :0]
+        rest = rest + np.where(rest >= first * self.num_last, self.num_last, 0)
+        places = permutation(keys, PLACES, num - 1)
+        places = np.concatenate([asked, places + (places >= asked)], axis=1)
+        names = np.empty((len(keys), num), np.int64)
+        scatter(names, places, np.concatenate([with_it, rest], axis=1))
+        return names
 
     def _entries(self, content: Content) -> Integers:
         """(B, num_entries, num_digits + 4)"""

@@ -167,6 +167,21 @@ def permutation(keys: Words, field: int, size: int) -> Integers:
     return _smallest(words(keys, field, size), size)
 
 
+def orders(drawn: Words, sizes: NDArray[Any]) -> Integers:
+    """Of each row a uniform order of 0, ..., size - 1, then the places left over, rising.
+
+    Args:    drawn  random words                               (..., N)
+             sizes  how many take part, at most N              (...)
+    """
+    num = drawn.shape[-1]
+    low = (1 << max(1, (num - 1).bit_length())) - 1
+    places = np.arange(num, dtype=U)
+    high = np.where(places < sizes[..., None].astype(U), drawn >> U(1), U(MASK))
+    packed = (high & U(MASK ^ low)) | places  # places that take no part come last
+    packed.sort(axis=-1)
+    return (packed & U(low)).view(np.int64)
+
+
 def exponentials(drawn: Words) -> Floats:
     """-ln(v) with v = (floor(word / 2^12) + 1/2) / 2^52, to 1e-9: Exponential(1) variates.
 

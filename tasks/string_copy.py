@@ -18,18 +18,18 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from tasks.batch import IGNORE, Batch
 from tasks.counting import arrangements, power
+from tasks.letters import plant, strings
 from tasks.letters import problems as letter_problems
-from tasks.letters import strings
 from tasks.published import STREAMS, Preset
 from tasks.rng import Integers, Words, integers
 from tasks.task import Content, Task
 from zoo.spec import Context
 
-LENGTHS, LETTERS = 1, 2
+LENGTHS, LETTERS, PLACES = 1, 2, 3
 BOS, SEP, END, FIRST = 1, 2, 3, 4  # ids; 0 is padding
 
 
@@ -39,7 +39,7 @@ class StringCopy(Task, kind="string-copy"):
     The letters of a string number min_tokens to num_tokens, uniformly; test_tokens in test, where
     given.  packed > 0: a training example is a window of so many positions, filled with strings.
     unique_groups=g: no g letters in a row stand twice in a string, so that g are enough to know
-    the place.
+    the place.  repeats=r: a group of repeat_tokens letters stands r times more, so that it is not.
     """
 
     metric: ClassVar[Any] = "span_exact"
@@ -58,6 +58,14 @@ class StringCopy(Task, kind="string-copy"):
     unique_groups: Annotated[
         int, Field(ge=0, le=62, description="letters in a row that never repeat; 0: any may")
     ] = 0
+    repeats: Annotated[
+        int, Field(ge=0, le=2**16, description="how many times more a group of letters stands")
+    ] = 0
+    repeat_tokens: Annotated[int, Field(ge=1, le=2**16, description="letters of that group")] = 3
+    test_repeats: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=2**16)], ...],
+        Field(description="test besides on strings with a repeated group of so many letters"),
+    ] = ()
     packed: Annotated[
         int, Field(ge=0, le=2**24, description="positions of a training window; 0: one string")
     ] = 0
@@ -78,8 +86,36 @@ class StringCopy(Task, kind="string-copy"):
                 f"packed={self.packed} does not hold a string of num_tokens={self.num_tokens}: "
                 f"needs >= {self.positions(self.num_tokens) + 1}"
             )
+        if self.repeats and self.unique_groups:
+            yield (
+                f"repeats={self.repeats} plants what unique_groups={self.unique_groups} rules out: "
+                "needs one of them at 0"
+            )
+        groups = (self.repeats + 1) * self.repeat_tokens
+        if self.repeats and groups > self.shortest:
+            yield (
+                f"repeats={self.repeats} of repeat_tokens={self.repeat_tokens} do not fit into "
+                f"strings of {self.shortest} letters: needs min_tokens and test_tokens >= {groups}"
+            )
+        for size in self.test_repeats:
+            try:
+                self._repeating(size)
+            except ValidationError as error:
+                line = error.errors()[0]["msg"].removeprefix("Value error, ")
+                yield f"test_repeats={self.test_repeats}: {line}"
         longest = max(self.num_tokens, self.test_tokens)
         yield from letter_problems("unique_groups", self.unique_groups, self.num_letters, longest)
+
+    def _repeating(self, size: int) -> StringCopy:
+        """The strings of test, with a group of `size` letters that stands again."""
+        lengths = self.lengths_of("test")
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        fields |= {"min_tokens": lengths.start, "num_tokens": lengths.stop - 1}
+        fields |= {"test_tokens": 0, "packed": 0, "test_repeats": ()}
+        return StringCopy(**{**fields, "repeats": self.repeats or 1, "repeat_tokens": size})
+
+    def test_slices(self) -> dict[str, Task]:
+        return {f"repeat_tokens={size}": self._repeating(size) for size in self.test_repeats}
 
     @property
     def shortest(self) -> int:
@@ -124,8 +160,11 @@ class StringCopy(Task, kind="string-copy"):
 
     @property
     def floors(self) -> dict[str, float]:
-        """What stood behind the letter written last, where it stood first."""
-        if self.unique_groups > 1:
+        """What stood behind the letter written last, where it stood first.
+
+        Not told of strings that are not independent letters.
+        """
+        if self.unique_groups > 1 or self.repeats:
             return {}
         right = total = 0.0
         for num in self.lengths_of("test"):
@@ -146,7 +185,8 @@ class StringCopy(Task, kind="string-copy"):
         num = self.shortest
         if self.unique_groups == 1:
             return arrangements(self.num_letters, num)
-        return power(self.num_letters, num) // (1000 if self.unique_groups else 1)
+        free = num - self.repeats * self.repeat_tokens
+        return power(self.num_letters, free) // (1000 if self.unique_groups else 1)
 
     def draw(self, keys: Words, split: str) -> Content:
         spread = self.lengths_of(split)
@@ -155,6 +195,8 @@ class StringCopy(Task, kind="string-copy"):
         lengths = integers(keys, LENGTHS, num, len(spread)) + spread.start
         most = spread.stop - 1
         letters = strings(keys, LETTERS, lengths, most, (self.num_letters, self.unique_groups))
+        if self.repeats:
+            letters = plant(letters, lengths, keys, PLACES, (self.repeats, self.repeat_tokens))
         shown = np.arange(most) < lengths[:, :, None]
         if window:
             shown &= self._starts(lengths)[:, :, None] + 1 + np.arange(most) < window
@@ -211,6 +253,14 @@ PUBLISHED = (
         upstream="sjelassi/transformers_ssm_copy@1f32ac6 synthetic_exps/data_utils.py",
         differs=(STREAMS, "lengths as recalled; not checked against the paper"),
         value=StringCopy(packed=220),
+    ),
+    Preset(
+        name="jelassi-string-copy-repeats",
+        paper="Jelassi et al. 2024, Repeat After Me, arXiv:2402.01032",
+        section="plain strings in training, strings with a group of letters twice in test",
+        upstream="sjelassi/transformers_ssm_copy@1f32ac6 synthetic_exps/data_utils.py",
+        differs=(STREAMS, "sizes of the strings and groups are ours"),
+        value=StringCopy(test_tokens=20, test_repeats=(1, 2, 3, 5, 8)),
     ),
     Preset(
         name="string-copy-cpu",

@@ -12,36 +12,47 @@ Ids = NDArray[np.int64]
 
 
 @njit(cache=True)
-def write(content: Any, first: Any, arrays: Any) -> None:
-    """BOS, each context with its keys and values, SEP, all of them again in another order.
+def write(content: Any, orders: Any, law: Any, arrays: Any) -> None:
+    """BOS, each context with its keys and values, SEP, and again in another order, as far as asked.
 
-    Args:    content  sizes (B, 2): contexts C, keys K
-                      contexts (B, C'), names (B, K'): which ids are in use
-                      values (B, C', K')
-                      blocks (B, C'): the second order of contexts
-                      before, after (B, C', K'): the orders of keys, by context
-             first    the first ids of values, keys, contexts
-             arrays   inputs, targets, to be filled                          (B, L)
+    With two levels the contexts stand in groups, each behind its group's id.
+
+    Args:    content  sizes (B, 2): contexts C (and groups), keys K
+                      groups (B, G), contexts (B, C'), names (B, K'): which ids are in use
+                      values (B, G, C', K')
+             orders   of groups the second (B, G)
+                      of contexts by group, first and second (B, 2, G, C')
+                      of keys by context, first and second (B, 2, G, C', K')
+             law      the first ids of values, keys, contexts, groups; whether there are groups;
+                      how many keys of a context are asked for, 0: all; how many ids of keys each
+                      context has of its own, 0: none
+             arrays   inputs, targets, to be filled                              (B, L)
     """
-    sizes, contexts, names, values, blocks, before, after = content
-    value_id, key_id, context_id = first
+    sizes, groups, contexts, names, values = content
+    of_groups, of_contexts, of_keys = orders
+    value_id, key_id, context_id, group_id, grouped, num_asked, own = law
     inputs, targets = arrays
     for b in range(sizes.shape[0]):
         num_contexts, num_keys = sizes[b]
         inputs[b, 0] = 1
         t = 1
         for half in range(2):
-            for i in range(num_contexts):
-                c = blocks[b, i] if half else i
-                inputs[b, t] = context_id + contexts[b, c]
-                t += 1
-                for j in range(num_keys):
-                    k = after[b, c, j] if half else before[b, c, j]
-                    inputs[b, t] = key_id + names[b, k]
-                    inputs[b, t + 1] = value_id + values[b, c, k]
-                    if half:
-                        targets[b, t] = value_id + values[b, c, k]
-                    t += 2
+            shown = num_asked if half and num_asked else num_keys
+            for h in range(num_contexts if grouped else 1):
+                g = of_groups[b, h] if half else h
+                if grouped:
+                    inputs[b, t] = group_id + groups[b, g]
+                    t += 1
+                for i in range(num_contexts):
+                    c = of_contexts[b, half, g, i]
+                    inputs[b, t] = context_id + contexts[b, c]
+                    t += 1
+                    for k in of_keys[b, half, g, c, :shown]:
+                        inputs[b, t] = key_id + contexts[b, c] * own + names[b, k]
+                        inputs[b, t + 1] = value_id + values[b, g, c, k]
+                        if half:
+                            targets[b, t] = value_id + values[b, g, c, k]
+                        t += 2
             if not half:
                 inputs[b, t] = 2
                 t += 1

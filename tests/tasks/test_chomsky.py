@@ -13,6 +13,7 @@ import tasks
 from tasks import rng
 from tasks.chomsky import Rewriting
 from tasks.lengths import pack
+from tasks.show import spelled
 
 NO = -100
 DIGITS = "01234"
@@ -97,6 +98,30 @@ WORKED = [
 @pytest.mark.parametrize(("kind", "text", "alphabet", "answer"), WORKED, ids=str)
 def test_worked_examples(kind: str, text: str, alphabet: str, answer: list[int]) -> None:
     assert solved(kind, symbols(text, alphabet)) == answer
+
+
+SPELLED = [
+    ("parity-check", "1101", "01", "1 1 0 1"),
+    ("cycle-navigation", "20100", "012", "+1 -1 0 -1 -1"),
+    ("modular-arithmetic", "0*1+4*3-2", FLAT, "0 * 1 + 4 * 3 - 2"),
+    ("modular-arithmetic-brackets", "(1-(-2))", BRACKETS, "( 1 - ( - 2 ) )"),
+    ("solve-equation", "(x+3)=1", EQUATION, "( x + 3 ) = 1"),
+    ("stack-manipulation", "0110422", DIGITS, "0 1 1 0 PUSH1 POP POP"),
+    ("missing-duplicate", "01100210", "0123", "0 1 1 0 0 ? 1 0"),
+    ("binary-addition", "01211", "012", "0 1 + 1 1"),
+    ("binary-multiplication", "01211", "012", "0 1 * 1 1"),
+    ("compute-sqrt", "1101", "01", "1 1 0 1"),
+    ("bucket-sort", "3040", DIGITS, "3 0 4 0"),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "alphabet", "written"), SPELLED, ids=str)
+def test_strings_read_as_the_paper_writes_them(
+    kind: str, text: str, alphabet: str, written: str
+) -> None:
+    task = make(kind)
+    ids = [1 + symbol for symbol in symbols(text, alphabet)]
+    assert " ".join(spelled(task, [*ids, task.num_symbols + 1, 0])) == f"{written} _ _"
 
 
 def test_the_layout_of_a_batch() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import product
+from itertools import combinations, product
 from math import comb
 
 import pytest
 
-from tasks.floors import binomial, majority
+from tasks.floors import binomial, hypergeometric, majority
 
 
 @pytest.mark.parametrize(("num", "classes"), [(1, 5), (2, 2), (3, 2), (4, 3), (6, 4), (7, 1)])
@@ -26,3 +26,11 @@ def test_binomial() -> None:
     law = binomial(9, 0.3)
     assert law == pytest.approx([comb(9, n) * 0.3**n * 0.7 ** (9 - n) for n in range(10)])
     assert sum(law) == pytest.approx(1)
+
+
+def test_hypergeometric() -> None:
+    """All choices of three of seven, of which the first four are marked."""
+    counts = Counter(sum(i < 4 for i in chosen) for chosen in combinations(range(7), 3))
+    assert hypergeometric(7, 4, 3) == pytest.approx([counts[n] / 35 for n in range(4)])
+    assert hypergeometric(5, 0, 2) == (1, 0, 0)
+    assert sum(hypergeometric(3, 2, 3)) == 1

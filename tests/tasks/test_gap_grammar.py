@@ -99,7 +99,7 @@ def test_gaps_and_steps_follow_their_law() -> None:
     assert np.array_equal(batch.factors["num_targets"], batch.mask.sum(axis=1))
 
 
-@pytest.mark.parametrize("fields", FIELDS, ids=str)
+@pytest.mark.parametrize("fields", [*FIELDS, {"noise": 0.3}], ids=str)
 def test_floors_are_attained(fields: dict[str, Any]) -> None:
     """The commonest symbol behind each token (gaps are one), learned from other examples."""
     task = GapGrammar(**fields)
@@ -116,11 +116,94 @@ def test_floors_are_attained(fields: dict[str, Any]) -> None:
     assert right == pytest.approx(task.floors["last token"], abs=0.01)
     best = tables[0].sum(axis=0).argmax()
     assert tables[1][:, best].sum() / tables[1].sum() == pytest.approx(task.chance, abs=0.01)
+    if task.noise:
+        return
     batch, last = kept
     legal = task.allowed(batch, guess[last]).mean()
     assert legal <= task.allowed_floor + 0.01
     if not task.ambiguity:
         assert task.allowed_floor >= 1 - task.gap_rate
+
+
+NOISY: list[dict[str, Any]] = [
+    {"noise": 0.2},
+    {"num_symbols": 5, "num_out": 2, "ambiguity": 4, "gap_rate": 0.3, "noise": 0.4, "length": 30},
+]
+
+
+@pytest.mark.parametrize("fields", NOISY, ids=str)
+def test_noise_shows_other_symbols(fields: dict[str, Any]) -> None:
+    """The walk is that of the same grammar without noise; what is shown of it is any symbol."""
+    task, plain = GapGrammar(**fields), GapGrammar(**fields | {"noise": 0.0})
+    some = keys(2000)
+    noisy, clear = (t.render(t.draw(some, "train"), some, "train") for t in (task, plain))
+    length = task.length - 1  # the last one has a target in any case
+    given, true = noisy.inputs[:, :length], clear.inputs[:, :length]
+    symbol = true < task.num_symbols
+    assert np.array_equal(given[~symbol], true[~symbol])
+    share = (given != true)[symbol].mean()
+    expected = task.noise * (1 - 1 / task.num_symbols)
+    assert abs(share - expected) < 4 * (0.25 / symbol.sum()) ** 0.5
+    wrong = np.bincount(given[symbol & (given != true)], minlength=task.num_symbols)
+    assert (wrong > 0).all()
+    scored = noisy.mask[:, :-2]
+    assert (noisy.targets == clear.targets)[noisy.mask].all()
+    assert (given[:, 1:][scored] == true[:, 1:][scored]).all(), "noise is no target"
+    assert abs(scored.sum() / symbol[:, 1:].sum() - (1 - task.noise)) < 0.01
+
+
+@pytest.mark.parametrize("fields", NOISY, ids=str)
+def test_beliefs_are_sums_over_all_walks(fields: dict[str, Any]) -> None:
+    """P(next symbol | tokens) from every walk of six steps, one by one."""
+    task = GapGrammar(**fields | {"length": 200})
+    successors, symbols = task.grammar
+    batch = task.generate(range(6), "test")
+    law = task._believed(batch.inputs)
+    for row, found in zip(batch.inputs.tolist(), law, strict=True):
+        walks, read = {(0,): 1.0}, 0
+        for t, token in enumerate(row):
+            if token < task.num_symbols:
+                read += 1
+                walks = {
+                    (*walk, int(n)): p
+                    / task.num_out
+                    * (task.noise / task.num_symbols + (1 - task.noise) * (symbols[n] == token))
+                    for walk, p in walks.items()
+                    for n in successors[walk[-1]]
+                }
+            expected = np.zeros(task.context.num_outputs)
+            for walk, p in walks.items():
+                for n in successors[walk[-1]]:
+                    expected[symbols[n]] += p / task.num_out
+            assert found[t] == pytest.approx(expected / expected.sum(), abs=1e-12)
+            if read == 5:
+                break
+
+
+@pytest.mark.parametrize("fields", NOISY, ids=str)
+def test_the_oracle_sees_through_noise(fields: dict[str, Any]) -> None:
+    task = GapGrammar(**fields)
+    batch = task.generate(range(1500), "test")
+    law, due = task.true_probs(batch), batch.targets[batch.mask]
+    assert np.abs(law.sum(axis=1) - 1).max() < 1e-12
+    right = (task.oracle(batch.inputs)[batch.mask] == due).mean()
+    assert right == pytest.approx(task.ceiling, abs=4 * (0.25 / len(due)) ** 0.5 + 0.003)
+    assert task.floors["last token"] < right < 1 / task.num_out
+    named = law[np.arange(len(due)), due]  # probabilities are what they say
+    for low in np.arange(0, 0.5, 0.1):
+        here = (law > low) & (law <= low + 0.1)
+        hits = here[np.arange(len(due)), due].sum()
+        sigma = (law * (1 - law) * here).sum() ** 0.5
+        assert abs(hits - law[here].sum()) < 5 * sigma + 1
+    assert named.min() > 0
+    with pytest.raises(ValueError, match=r"noise=.*any symbol is allowed"):
+        task.allowed(batch, due)
+
+
+def test_beliefs_without_noise_are_the_states() -> None:
+    task = GapGrammar(ambiguity=12, gap_rate=0.3)
+    batch = task.generate(range(50), "test")
+    assert np.allclose(task._believed(batch.inputs)[batch.mask], task.true_probs(batch))
 
 
 def test_there_is_always_a_target() -> None:
@@ -149,6 +232,7 @@ def test_the_loop_is_its_plain_statement() -> None:
 def test_published_settings() -> None:
     task = tasks.preset("selectivbench")
     assert task == GapGrammar(num_symbols=41, ambiguity=24, gap_rate=0.1, length=200)
+    assert tasks.preset("selectivbench-noise").to_dict() == task.to_dict() | {"noise": 0.2}
     assert tasks.preset("gap-grammar-cpu") == GapGrammar()
 
 
@@ -156,6 +240,11 @@ REFUSED = [
     ({"num_out": 17}, "num_out=17 exceeds num_symbols=16: needs <= 16"),
     ({"num_out": 1}, "num_out=1 leaves one walk only: needs >= 2"),
     ({"gap_rate": 0.99}, "gap_rate=0.99 leaves hardly a symbol in length=200: needs length >= 4"),
+    (
+        {"noise": 0.99},
+        "gap_rate=0.5 with noise=0.99 leaves hardly a symbol in length=200: needs length >= 80",
+    ),
+    ({"noise": 1.0}, "noise: .*less than 1, got 1.0"),
     ({"gap_rate": 1.0}, "gap_rate: .*less than 1, got 1.0"),
 ]
 

@@ -52,6 +52,61 @@ def test_the_loop_is_its_plain_statement() -> None:
         assert tokens[b].tolist() == walk
 
 
+def solved(task: InContextMarkov, limits: np.ndarray) -> np.ndarray:
+    """The stationary law of one chain's contexts, by least squares.                 (R,)"""
+    num, rows = task.num_states, task.num_rows
+    ends = np.concatenate([np.zeros((rows, 1)), limits / 2**32, np.ones((rows, 1))], axis=1)
+    steps = np.zeros((rows, rows))
+    for row in range(rows):
+        for token in range(num):
+            steps[row, (row * num + token) % rows] += ends[row, token + 1] - ends[row, token]
+    equations = np.concatenate([steps.T - np.eye(rows), np.ones((1, rows))])
+    return np.linalg.lstsq(equations, np.eye(rows + 1)[-1])[0]
+
+
+@pytest.mark.parametrize(("num", "order"), [(3, 1), (2, 3), (4, 2)])
+def test_the_stationary_law(num: int, order: int) -> None:
+    from tasks._loops.in_context_markov import start, stationary
+
+    task = InContextMarkov(num_states=num, order=order, init="stationary")
+    for limits in task.chains(keys(20)):
+        law = np.empty(task.num_rows)
+        stationary(limits, law)
+        assert law == pytest.approx(solved(task, limits), abs=1e-6)
+    many, rows = keys(6000), np.empty(6000, np.int64)
+    one = task.chains(keys(1))
+    start(many, np.repeat(one, 6000, axis=0), rows)
+    law = solved(task, one[0])
+    counts = np.bincount(rows, minlength=len(law))
+    assert stats.chisquare(counts, 6000 * law / law.sum()).pvalue > 1e-4
+
+
+def test_a_stationary_walk_begins_as_it_goes_on() -> None:
+    """Under its own chain a first token is as likely as any later one; a uniform one is not."""
+    for init, low, high in (("stationary", -0.015, 0.015), ("uniform", 0.04, 0.12)):
+        task = InContextMarkov(init=init, length=60)
+        some = keys(6000)
+        tokens = task.draw(some, "train")["tokens"]
+        first, later = ((tokens[:, t, None] == tokens[:, 40:]).mean() for t in (0, 20))
+        assert low < later - first < high
+        limits = task.chains(some)
+        for b in range(20):  # every other step follows the rows, as ever
+            steps = rng.words(some[b : b + 1], 3, 61)[0]
+            for t in range(1, 61):
+                row = limits[b, tokens[b, t - 1]].tolist()
+                assert tokens[b, t] == sum((int(steps[t]) >> 32) >= end for end in row)
+
+
+def test_certain_chains_have_a_stationary_law() -> None:
+    """Shares of 0: two states that hold on to themselves, and one that is left at once."""
+    from tasks._loops.in_context_markov import stationary
+
+    whole, law = 2**32, np.empty(3)
+    limits = np.array([[whole, whole], [0, whole], [whole // 2, whole]], np.uint64)
+    stationary(limits, law)
+    assert law == pytest.approx([0.5, 0.5, 0.0], abs=1e-6)
+
+
 @pytest.mark.parametrize(("num", "order", "alpha"), [(3, 1, 1), (2, 3, 1), (4, 2, 2)])
 def test_bayes_counts(num: int, order: int, alpha: int) -> None:
     """(count(c, y) + alpha) / (count(c) + k alpha), counted again from scratch at every place."""
@@ -129,11 +184,18 @@ def test_published_settings() -> None:
     task = tasks.preset("edelman-markov")
     assert task == InContextMarkov(num_states=3, order=1, length=100, alpha=1)
     assert tasks.preset("in-context-markov-cpu") == task
+    stationary = tasks.preset("edelman-markov-stationary")
+    assert stationary == InContextMarkov(init="stationary")
+    assert stationary.num_contents < task.num_contents
 
 
 REFUSED = [
     ({"num_states": 300, "order": 2}, "order=2 with num_states=300 makes more than 65536 rows"),
     ({"length": 3, "order": 3}, "length=3 is no more than order=3: needs >= 4"),
+    (
+        {"num_states": 17, "order": 2, "init": "stationary"},
+        "order=2 with num_states=17 makes 289 rows: init=stationary needs <= 256, or use init=uni",
+    ),
     ({"num_states": 1}, "num_states: .*greater than or equal to 2, got 1"),
     ({"alpha": 0.5}, "alpha=0.5: expected a whole number"),
 ]

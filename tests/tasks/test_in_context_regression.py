@@ -10,6 +10,7 @@ from scipy import stats
 
 import tasks
 from tasks.in_context_regression import InContextRegression
+from tasks.in_context_shifts import SHIFTS, Shift, orthogonal
 
 FAMILIES = ["linear", "sparse", "noisy", "quadratic", "relu", "tree", "sign"]
 
@@ -112,6 +113,82 @@ def test_the_oracle_learns(family: str) -> None:
     assert errors[:, 10:].mean() < 0.95 * task.chance
 
 
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_shifted_points_keep_their_size(shift: Shift) -> None:
+    task = made("linear", dim=6, num_points=9, shift=shift)
+    x, y = (values.astype(np.float64) for values in points(task, 6000))
+    size = 81.0 if shift == "scaled" else 9.0  # of nine points
+    square = (x**2).sum(axis=(1, 2)) / 6
+    assert abs(square.mean() - size) < 4 * square.std() / 6000**0.5
+    error = (y**2).mean(axis=1)
+    assert abs(error.mean() - task.chance) < 4 * error.std() / 6000**0.5
+    across = np.einsum("bpi,bpj->ij", x, x) / 6000 / 9
+    assert np.abs(across / size * 9 - np.eye(6)).max() < 0.1, "no axis is preferred"
+
+
+def test_shifted_points_have_their_law() -> None:
+    rows = {s: made("linear", dim=6, num_points=400, shift=s).generate(range(20)) for s in SHIFTS}
+    for shift, batch in rows.items():
+        x = batch.inputs[:, ::2].astype(np.float64)
+        spread = np.linalg.eigvalsh(x.swapaxes(1, 2) @ x / 400).mean(axis=0)[::-1]
+        law = {
+            "scaled": 9 * np.ones(6),
+            "skewed": np.arange(1.0, 7) ** -2 * 6 / (np.arange(1.0, 7) ** -2).sum(),
+            "half-space": np.array([2.0, 2, 2, 0, 0, 0]),
+            "orthogonal": np.ones(6),
+        }[shift]
+        assert spread == pytest.approx(law, rel=0.25, abs=1e-3)
+    x = rows["orthogonal"].inputs[:, ::2].astype(np.float64)
+    for start in range(0, 396, 6):
+        angles = x[:, start : start + 6] @ x[:, start : start + 6].swapaxes(1, 2)
+        assert np.abs(angles * (1 - np.eye(6))).max() < 1e-4
+    lengths = (x**2).sum(axis=2).reshape(-1)
+    assert stats.kstest(lengths, stats.chi2(6).cdf).pvalue > 1e-4
+
+
+def test_rows_become_orthogonal_without_turning_the_first() -> None:
+    x = np.random.default_rng(1).normal(size=(50, 5, 5))
+    found = orthogonal(x)
+    assert np.allclose(found[:, 0], x[:, 0])
+    assert np.allclose((found**2).sum(axis=2), (x**2).sum(axis=2))
+    products = found @ found.swapaxes(1, 2)
+    assert np.abs(products * (1 - np.eye(5))).max() < 1e-12
+    for i in range(5):  # the rows span what they did
+        solved = np.linalg.lstsq(found[0, : i + 1].T, x[0, i])[0]
+        assert np.allclose(solved @ found[0, : i + 1], x[0, i])
+
+
+@pytest.mark.parametrize("shift", ["scaled", "half-space", "orthogonal"])
+def test_least_squares_of_shifted_points(shift: Shift) -> None:
+    task = made("linear", dim=6, num_points=10, shift=shift)
+    batch = task.generate(range(4000), "test")
+    errors = ((task.oracle(batch.inputs) - batch.targets)[:, ::2, 0].astype(np.float64)) ** 2
+    place = np.arange(10)
+    law = {
+        "scaled": 54 * np.maximum(0, 1 - place / 6),
+        "half-space": 6 * np.maximum(0, 1 - place / 3),
+        "orthogonal": 6.0 * (place < 6),
+    }[shift]
+    sigma = errors.std(axis=0) / 4000**0.5
+    assert (np.abs(errors.mean(axis=0) - law) < 5 * sigma + 1e-3).all()
+    assert law.mean() == pytest.approx(task.least_squares)
+    skewed = made("linear", dim=6, num_points=10, shift="skewed")
+    assert skewed.least_squares == 0.0
+
+
+def test_slices_of_shifts() -> None:
+    task = tasks.preset("garg-linear-shifts")
+    slices = task.test_slices()
+    names = [f"shift={s}" for s in ("scaled", "skewed", "half-space", "orthogonal")]
+    assert list(slices) == [*names, "noise=1"]
+    assert all(other.context == task.context for other in slices.values())
+    assert not any(other.test_slices() for other in slices.values())
+    assert slices["noise=1"] == InContextRegression(family="noisy", noise=1, dim=20, num_points=41)
+    assert [other.chance for other in slices.values()] == [180, 20, 20, 20, 21]
+    plain = tasks.preset("garg-linear")
+    assert plain.test_slices() == {}
+
+
 def test_published_settings() -> None:
     for name, length in (("linear", 81), ("sparse", 81), ("relu", 201), ("tree", 201)):
         task = tasks.preset(f"garg-{name}")
@@ -123,6 +200,15 @@ REFUSED = [
     ({"family": "sparse", "dim": 2}, "dim=2 with family=sparse: needs >= 3"),
     ({"noise": 0.1}, "noise=0.1 with family=linear: noise > 0 needs family=noisy"),
     ({"family": "noisy"}, "noise=0.0 with family=noisy"),
+    (
+        {"family": "tree", "shift": "skewed"},
+        "shift=skewed with family=tree: needs family=linear",
+    ),
+    (
+        {"shift": "scaled", "test_shifts": True},
+        "test_shifts=yes with family=linear and shift=scaled: needs family=linear and shift=none",
+    ),
+    ({"dim": 1, "shift": "half-space"}, "dim=1 has no half of its dimensions: shifts need >= 2"),
     ({"family": "cubic"}, "family: .*'linear'.*got 'cubic'"),
 ]
 

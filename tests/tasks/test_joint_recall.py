@@ -1,4 +1,4 @@
-"""Joint recall: the worked example, orders, and majorities over contexts or keys."""
+"""Joint recall: worked examples, orders, and majorities over groups, contexts or keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy import stats
 
 import tasks
 from tasks import rng
-from tasks.joint_recall import JointRecall, orders
+from tasks.joint_recall import JointRecall
 
 NO = -100
 
@@ -68,6 +68,92 @@ def test_every_pair_is_asked_once() -> None:
         assert at.min() > row.index(2)
 
 
+NESTED = JointRecall(
+    min_contexts=2, max_contexts=3, min_keys=2, max_keys=4, num_values=5, levels=2, num_queries=2
+)
+OWN_KEYS = JointRecall(min_contexts=2, max_contexts=4, shared_keys=False, num_queries=3)
+
+
+def cells(task: JointRecall, half: list[int]) -> list[tuple[int, int, int, int]]:
+    """Group, context, key and value of all keys of a half, in order."""
+    ids, group, context, found = task.vocabulary, -1, -1, []
+    for token, after in zip(half, [*half[1:], -1], strict=True):
+        group = token if token in ids.get("group", ()) else group
+        context = token if token in ids["context"] else context
+        if token in ids["key"]:
+            found.append((group, context, token, after))
+    return found
+
+
+@pytest.mark.parametrize("task", [NESTED, OWN_KEYS], ids=["nested", "own keys"])
+def test_a_part_of_the_keys_is_asked(task: JointRecall) -> None:
+    """As many of each block; every value of the second half stands in the first."""
+    batch = task.generate(range(300), "test")
+    for i, row in enumerate(batch.inputs.tolist()):
+        middle, end = row.index(2), int(batch.lengths[i])
+        contexts, names = (int(batch.factors[f"num_{x}"][i]) for x in ("contexts", "keys"))
+        groups = contexts if task.levels == 2 else 1
+        told, asked = cells(task, row[1:middle]), cells(task, row[middle + 1 : end])
+        assert len({cell[:3] for cell in told}) == len(told) == groups * contexts * names
+        assert len(set(asked)) == len(asked) == groups * contexts * task.num_queries
+        assert set(asked) <= set(told)
+        counts = Counter(cell[:2] for cell in asked)
+        assert set(counts.values()) == {task.num_queries}
+        assert len({cell[0] for cell in told}) == groups
+        assert len({cell[1] for cell in told}) == contexts
+        assert len({cell[2] for cell in told}) == names * (1 if task.shared_keys else contexts)
+        assert [c[3] for c in asked] == batch.targets[i, batch.mask[i]].tolist()
+        assert not any(row[end:])
+    assert task.context.length >= batch.inputs.shape[1]
+    assert (batch.lengths == task.context.length).any()
+    answers = task.oracle(batch.inputs, batch.lengths)
+    assert np.array_equal(answers[batch.mask], batch.targets[batch.mask])
+
+
+def test_orders_of_nested_blocks_are_uniform() -> None:
+    """Groups, contexts of each group and keys: every order in either half."""
+    task = JointRecall(
+        min_contexts=3, max_contexts=3, min_keys=3, max_keys=3, levels=2, num_values=99
+    )
+    batch = task.generate(range(1500))
+    seen: dict[str, Counter] = {name: Counter() for name in ("groups", "contexts", "keys")}
+    for row in batch.inputs.tolist():
+        middle = row.index(2)
+        for half in (row[1:middle], row[middle + 1 :]):
+            found = cells(task, half)
+            seen["groups"].update([tuple(c[0] for c in found[::9])])
+            seen["contexts"].update([tuple(c[1] for c in found[9:18:3])])
+            seen["keys"].update([tuple(c[2] for c in found[12:15])])
+    for counts in seen.values():
+        assert len(counts) == 6
+        assert stats.chisquare(list(counts.values())).pvalue > 1e-4
+
+
+def test_the_worked_example_of_two_levels() -> None:
+    """BOS G C K v | G C K v SEP ...: one context a group, asked in the other order."""
+    task = JointRecall(
+        min_contexts=2, max_contexts=2, min_keys=1, max_keys=1, num_values=4, levels=2
+    )
+    given = {
+        "sizes": np.array([[2, 1]]),
+        "contexts": np.array([[0, 1]]),
+        "names": np.array([[0]]),
+        "values": np.array([[3, 0, 1, 2]]),
+        "blocks": np.array([[1, 0, 0, 1]]),
+        "before": np.zeros((1, 4), np.int64),
+        "after": np.zeros((1, 4), np.int64),
+        "first_blocks": np.array([[0, 1, 1, 0]]),
+        "groups": np.array([[1, 0]]),
+        "group_order": np.array([[1, 0]]),
+    }
+    batch = task.render(given, keys(1), "train")
+    v, k, c, g = 3, 7, 8, 10  # first ids
+    first = [1, g + 1, c, k, v + 3, c + 1, k, v, g, c + 1, k, v + 2, c, k, v + 1, 2]
+    second = [g, c, k, v + 1, c + 1, k, v + 2, g + 1, c + 1, k, v, c, k, v + 3]
+    assert batch.inputs.tolist() == [first + second]
+    assert batch.targets[batch.mask].tolist() == [v + 1, v + 2, v, v + 3]
+
+
 def test_sizes_are_uniform() -> None:
     factors = SMALL.generate(range(5000)).factors
     cells = factors["num_contexts"] * 10 + factors["num_keys"]
@@ -78,12 +164,12 @@ def test_sizes_are_uniform() -> None:
 
 def test_orders_are_uniform() -> None:
     drawn = rng.words(keys(6000), 1, 5).reshape(6000, 1, 5)
-    found = orders(drawn, np.full((6000, 1), 3))[:, 0]
+    found = rng.orders(drawn, np.full((6000, 1), 3))[:, 0]
     assert (found[:, 3:] == [3, 4]).all()
     counts = Counter(map(tuple, found[:, :3].tolist()))
     assert set(counts) == set(permutations(range(3)))
     assert stats.chisquare(list(counts.values())).pvalue > 1e-4
-    assert (orders(drawn, np.zeros((6000, 1))) == np.arange(5)).all()
+    assert (rng.orders(drawn, np.zeros((6000, 1))) == np.arange(5)).all()
 
 
 def test_values_and_names_are_uniform() -> None:
@@ -96,25 +182,35 @@ def test_values_and_names_are_uniform() -> None:
         assert np.abs(shares / shares.mean() - 1).max() < 0.06, name
 
 
-@pytest.mark.parametrize("by", ["key", "context"])
-@pytest.mark.parametrize("task", [JointRecall(), SMALL], ids=["fixed", "ranges"])
-def test_majorities_attain_the_floors(task: JointRecall, by: str) -> None:
+LEFT_OUT = {  # what a floor does not look at: group, context or key
+    "value by key": 1,
+    "value by context": 2,
+    "value by context and key": 0,
+    "value by group and key": 1,
+    "value by group and context": 2,
+}
+
+
+@pytest.mark.parametrize(
+    "task", [JointRecall(), SMALL, NESTED, OWN_KEYS], ids=["fixed", "ranges", "nested", "own keys"]
+)
+def test_majorities_attain_the_floors(task: JointRecall) -> None:
     batch = task.generate(range(1500), "test")
-    ids, right = task.vocabulary, 0
-    for row, out in zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True):
-        middle = row.index(2)
-        seen: dict[int, list[int]] = {}
-        context = 0
-        for t, token in enumerate(row):
-            context = token if token in ids["context"] else context
-            if token in ids["key"] and t < middle:
-                seen.setdefault(token if by == "key" else context, []).append(row[t + 1])
-            if out[t] != NO:
-                name = token if by == "key" else context
-                right += Counter(seen[name]).most_common(1)[0][0] == out[t]
-    total = int(batch.mask.sum())
-    sigma = (0.25 / total) ** 0.5 * 2  # answers of a key hang together
-    assert abs(right / total - task.floors[f"value by {by}"]) < 4 * sigma
+    assert len(task.floors) == (1 if task is OWN_KEYS else 1 + task.levels)
+    for floor, blind in LEFT_OUT.items():
+        if floor not in task.floors:
+            continue
+        right = 0
+        for row, end in zip(batch.inputs.tolist(), batch.lengths.tolist(), strict=True):
+            middle, seen = row.index(2), {}
+            for cell in cells(task, row[1:middle]):
+                seen.setdefault(cell[:blind] + cell[blind + 1 : 3], []).append(cell[3])
+            for cell in cells(task, row[middle + 1 : end]):
+                left = seen[cell[:blind] + cell[blind + 1 : 3]]
+                right += Counter(left).most_common(1)[0][0] == cell[3]
+        total = int(batch.mask.sum())
+        sigma = (0.25 / total) ** 0.5 * 2  # answers of a key hang together
+        assert abs(right / total - task.floors[floor]) < 4 * sigma
 
 
 def test_published_settings() -> None:
@@ -152,6 +248,8 @@ def test_the_plain_statement_of_the_loop() -> None:
     [
         ({"min_contexts": 5}, "min_contexts=5 exceeds max_contexts=4: needs <= 4"),
         ({"max_keys": 3}, "min_keys=4 exceeds max_keys=3: needs <= 3"),
+        ({"num_queries": 5}, "num_queries=5 exceeds min_keys=4: needs <= 4"),
+        ({"levels": 3}, "levels: .*less than or equal to 2, got 3"),
         ({"num_values": 1}, "num_values: .*greater than or equal to 2, got 1"),
     ],
 )

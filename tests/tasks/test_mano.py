@@ -12,6 +12,7 @@ from scipy import stats
 import tasks
 from tasks import rng
 from tasks.mano import Mano
+from tasks.show import spelled
 
 NO = -100
 PLUS, MINUS, TIMES, OVER = range(4)
@@ -52,6 +53,16 @@ def test_the_worked_examples() -> None:
         batch = task.render(given([TIMES, 3, 3 + y, -1, -1, -1, -1], 0), keys(1), "train")
         assert batch.lengths.tolist() == [6]
         assert task.oracle(batch.inputs)[0, 5] == digit
+
+
+def test_expressions_read_as_the_paper_writes_them() -> None:
+    task = Mano(max_operators=3, modulus=23)
+    batch = task.render(given([MINUS, TIMES, 8, 9, PLUS, 12, 6], 18), keys(1), "test")
+    assert " ".join(spelled(task, batch.inputs[0].tolist())) == "BOS LEN3 - * 5 6 + 9 3 EQ"
+    assert spelled(task, [int(batch.targets[0, -1]), 0]) == ["18", "_"]
+    twice = Mano(max_operators=2, modulus=7, operators="asmd", aliases=True)
+    words = "_ BOS BOS' EQ EQ' LEN1 LEN1' LEN2 LEN2' + +' - -' * *' / /' 0 1 2 3 4 5 6"
+    assert " ".join(spelled(twice, range(24))) == words
 
 
 FIELDS: list[dict[str, Any]] = [

@@ -10,7 +10,7 @@ from scipy import stats
 
 import tasks
 from tasks import rng
-from tasks.haystack import different, prefix, straw
+from tasks.haystack import LEVELS, at_levels, different, level_of, prefix, straw
 from tasks.needle import ASK, END, FACT, IS, Needle
 
 NO = -100
@@ -155,6 +155,42 @@ def test_a_fixed_depth(fraction: float, num: int) -> None:
         assert ahead == int(fraction * free + 0.5)
 
 
+@pytest.mark.parametrize(
+    "fields", [{"num_keys": 1}, {"num_keys": 2, "num_values": 2, "num_queries": 2, "length": 180}]
+)
+def test_depths_on_a_grid(fields: dict[str, Any]) -> None:
+    """All facts are at different levels of the 40; the first one asked for is told by its five."""
+    task = Needle(depth="grid", **fields)
+    hay, free = task.vocabulary["hay"], task.free
+    level_at = {int(level * free / 100 + 0.5): i for i, level in enumerate(LEVELS.tolist())}
+    assert len(level_at) == 40
+    asked = np.zeros(40, np.int64)
+    batch = task.generate(range(3000), "test")
+    for row, depth in zip(batch.inputs.tolist(), batch.factors["depth"].tolist(), strict=True):
+        told = facts(task, row)
+        ahead = [sum(x in hay for x in row[:t]) for t, _, _ in told]
+        assert len(set(ahead)) == len(ahead)
+        assert set(ahead) <= set(level_at)
+        key = tuple(row[task.room + 1 : task.room + 3])
+        mine = next(i for i, (_, k, _) in enumerate(told) if k == key)
+        asked[level_at[ahead[mine]]] += 1
+        assert depth == level_at[ahead[mine]] // 5
+    assert set(batch.factors["depth"]) == set(range(8))
+    if task.num_facts == 1:
+        assert stats.chisquare(asked).pvalue > 1e-4
+    assert LEVELS[[0, 1, 2, 3, 20, 38, 39]].tolist() == [0, 3, 5, 8, 51, 97, 100]
+
+
+@pytest.mark.parametrize("free", [50, 51, 70, 99, 100, 4000])
+def test_a_level_is_known_by_its_gap(free: int) -> None:
+    gaps = at_levels(keys(300), 3, 40, free)
+    assert (np.sort(gaps, axis=1)[:, [0, -1]] == [0, free]).all()
+    for column in gaps.T:
+        levels = LEVELS[level_of(column, free)]
+        assert np.array_equal((2 * levels * free + 100) // 200, column)
+    assert sorted(level_of(gaps[0], free).tolist()) == list(range(40))
+
+
 def test_which_fact_is_asked_for_is_uniform() -> None:
     """By rank in the text, also where no hay lies between the facts."""
     for task in (Needle(), Needle(haystack="needles", num_keys=1)):
@@ -230,6 +266,8 @@ def test_ruler_like_settings() -> None:
         numbers = (task.num_keys, task.num_values, task.num_queries, task.num_value_tokens)
         assert (task.haystack, *numbers) == setting
         assert task.length == 4096
+    by_depth = tasks.preset("ruler-niah-single-2-depths").to_dict()
+    assert by_depth == tasks.preset("ruler-niah-single-2").to_dict() | {"depth": "grid"}
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -241,6 +279,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     ({"depth": "fixed", "num_queries": 2}, "depth=fixed needs num_queries=1, num_values=1 and a"),
     ({"depth": "fixed", "haystack": "needles"}, "depth=fixed needs .* other than needles"),
+    (
+        {"depth": "grid", "haystack": "needles"},
+        "depth=grid has no room for 9 facts: needs a haystack other than needles, and num_keys",
+    ),
+    ({"depth": "grid", "num_keys": 41, "length": 4096}, r"no room for 41 facts: .* <= 40"),
+    (
+        {"depth": "grid", "length": 100},
+        "length=100 leaves 42 positions for 40 levels of depth=grid: needs >= 108",
+    ),
     ({"depth_fraction": 1.5}, r"depth_fraction: .*less than or equal to 1, got 1.5"),
     ({"haystack": "essay"}, r"haystack: .*'filler', 'random' or 'needles', got 'essay'"),
     ({"num_values": 0}, r"num_values: .*greater than or equal to 1, got 0"),

@@ -60,6 +60,58 @@ def test_names_alike_are_counted() -> None:
         assert alike == sum(n != one and (n[0] == one[0] or n[1] == one[1]) for n in names)
 
 
+SHARING = Phonebook(
+    num_entries=12, num_first=4, num_last=9, num_digits=2, shared_first=0.5, num_examples=3
+)
+
+
+def test_a_first_name_is_shared() -> None:
+    """Six of the eleven other entries have it; all names differ; every entry is asked for."""
+    batch = SHARING.generate(range(3000))
+    width, entries, lasts, firsts = 6, Counter(), Counter(), Counter()
+    for row in batch.inputs.tolist():
+        names = [tuple(row[i : i + 2]) for i in range(0, 12 * width, width)]
+        one = tuple(row[SHARING.due - 2 : SHARING.due])
+        assert len(set(names)) == 12
+        assert sum(name[0] == one[0] for name in names) == 7
+        entries.update([names.index(one)])
+        firsts.update([one[0]])
+        lasts.update(name[1] for name in names if name[0] != one[0])
+    for counts in (entries, firsts, lasts):
+        assert stats.chisquare(list(counts.values())).pvalue > 1e-4
+    assert np.array_equal(SHARING.oracle(batch.inputs)[batch.mask], batch.targets[batch.mask])
+    assert [len(entries), len(firsts), len(lasts)] == [12, 4, 9]
+
+
+def test_places_of_shared_names_are_uniform() -> None:
+    drawn = SHARING.draw(keys(4000), "train")
+    asked = drawn["asked"][:, -1]
+    first = drawn["names"] // 9
+    same = first == first[np.arange(4000), asked][:, None]
+    shares = np.array([same[asked != i, i].mean() for i in range(12)])
+    assert np.abs(shares - 6 / 11).max() < 4 * 0.5 / 3600**0.5
+    assert len(np.unique(drawn["names"])) == 36
+
+
+@pytest.mark.parametrize("by", [0, 1])
+def test_one_name_alone_scores_its_floor(by: int) -> None:
+    """The likeliest next digit of the numbers that begin so under this first or last name."""
+    batch = SHARING.generate(range(3000), "test")
+    right = 0
+    for row, out in zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True):
+        shown = [row[i : i + 6] for i in range(0, 15 * 6, 6)]
+        again = [entry[:2] for entry in shown[12:]]
+        name = row[SHARING.due - 2 + by]
+        near = [e[3:5] for e in shown[:12] if e[:2] not in again and e[by] == name]
+        for j in range(2):
+            written = row[SHARING.due + 1 : SHARING.due + 1 + j]
+            digits = Counter(n[j] for n in near if n[:j] == written)
+            right += digits.most_common(1)[0][0] == out[SHARING.due + j]
+    expected = list(SHARING.floors.values())[1 + by]
+    assert abs(right / 6000 - expected) < 4 * (0.25 / 6000) ** 0.5
+    assert SHARING.floor == max(SHARING.floors.values()) < 1
+
+
 @pytest.mark.parametrize(("entries", "digits", "examples"), [(8, 2, 2), (20, 7, 0), (20, 3, 5)])
 def test_numbers_without_names(entries: int, digits: int, examples: int) -> None:
     """The likeliest next digit of the numbers that begin so, those of the examples left out."""
@@ -87,6 +139,14 @@ def test_the_floor_of_the_known_sizes() -> None:
 REFUSED = [
     ({"num_first": 2, "num_last": 3}, "num_entries=20 exceeds the 6 names .*needs <= 6"),
     ({"num_examples": 20}, "num_examples=20 leaves no entry .*needs <= 19"),
+    (
+        {"shared_first": 1.0, "num_last": 19},
+        "shared_first=1.0 gives 20 entries one first name: needs num_last >= 20",
+    ),
+    (
+        {"shared_first": 0.5, "num_last": 11, "num_entries": 21, "num_first": 1},
+        "num_entries=21 exceeds the 11 names .*; shared_first=0.5 leaves 10 .* num_first >= 2",
+    ),
     ({"num_digits": 0}, "num_digits: .*greater than or equal to 1, got 0"),
 ]
 

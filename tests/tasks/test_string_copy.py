@@ -124,6 +124,59 @@ def test_strings_without_repetitions_are_uniform() -> None:
         assert stats.chisquare(list(counts.values())).pvalue > 1e-4
 
 
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_a_group_of_letters_returns(repeats: int) -> None:
+    """Among so many letters no other does as often; groups side by side make some that return."""
+    task = StringCopy(num_letters=2**20, min_tokens=9, num_tokens=14, repeats=repeats)
+    batch = task.generate(range(500), "test")
+    for row, num in zip(batch.inputs.tolist(), batch.factors["num_tokens"].tolist(), strict=True):
+        text = row[1 : 1 + num]
+        again = Counter(tuple(text[i : i + 3]) for i in range(num - 2))
+        *others, most = sorted(again.values())
+        assert max(others) <= repeats < most == 1 + repeats
+        assert row[2 + num : 2 + 2 * num] == text
+    assert np.array_equal(task.oracle(batch.inputs)[batch.mask], batch.targets[batch.mask])
+
+
+def test_places_of_groups_are_uniform() -> None:
+    """Two groups of two letters fit into six in six ways, into five in three."""
+    for num, ways in ((6, 6), (5, 3)):
+        lengths = np.full((6000, 1), num)
+        text = np.broadcast_to(np.arange(7), (6000, 1, 7))
+        found = letters.plant(text, lengths, keys(6000), 3, (1, 2))[:, 0]
+        counts = Counter(map(tuple, found.tolist()))
+        assert all((np.array(row) != np.arange(7)).sum() == 2 for row in counts)
+        assert all(row[num:] == tuple(range(num, 7)) for row in counts)
+        assert len(counts) == ways
+        assert stats.chisquare(list(counts.values())).pvalue > 1e-4
+
+
+def test_windows_hold_strings_with_repetitions() -> None:
+    task = StringCopy(packed=120, min_tokens=6, repeats=1)
+    batch = task.generate(range(100))
+    assert np.array_equal(plain(task, batch), batch.targets)
+    for row in batch.inputs.tolist():
+        for start in (t for t, token in enumerate(row) if token == 1 and 2 in row[t:]):
+            text = row[start + 1 : row.index(2, start)]
+            groups = [tuple(text[i : i + 3]) for i in range(len(text) - 2)]
+            assert len(set(groups)) < len(groups)
+
+
+def test_slices_of_repetitions() -> None:
+    """A task of plain strings is tested on those with repetitions besides."""
+    task = tasks.preset("jelassi-string-copy-repeats")
+    slices = task.test_slices()
+    assert list(slices) == [f"repeat_tokens={n}" for n in (1, 2, 3, 5, 8)]
+    for size, other in zip((1, 2, 3, 5, 8), slices.values(), strict=True):
+        assert other.context == task.context
+        batch = other.generate(range(50), "test")
+        assert set(batch.factors["num_tokens"]) == {20}
+        for row in batch.inputs[:, 1:21].tolist():
+            groups = [tuple(row[i : i + size]) for i in range(21 - size)]
+            assert len(set(groups)) < len(groups)
+    assert StringCopy().test_slices() == {}
+
+
 def guess(row: list[int], split: int) -> list[int]:
     """What followed the last letter written where it stood first; the beginning at first."""
     text = [*row[1:split], END]
@@ -159,6 +212,18 @@ REFUSED = [
     ({"packed": 42}, "packed=42 does not hold a string of num_tokens=20: needs >= 43"),
     ({"unique_groups": 1, "num_letters": 19}, r"unique_groups=1 with .*num_letters >= 35"),
     ({"unique_groups": 14}, r"unique_groups=14 with num_letters=26 exceeds 2\^62 .* <= 13"),
+    (
+        {"repeats": 1, "unique_groups": 3},
+        "repeats=1 plants what unique_groups=3 rules out: needs one of them at 0",
+    ),
+    (
+        {"repeats": 2},
+        "repeats=2 of repeat_tokens=3 do not fit into strings of 5 letters: needs .* >= 9",
+    ),
+    (
+        {"test_repeats": (2, 11), "test_tokens": 20},
+        r"test_repeats=\(2, 11\): repeats=1 of repeat_tokens=11 do not fit .* >= 22",
+    ),
     ({"num_letters": 1}, "num_letters: .*greater than or equal to 2, got 1"),
 ]
 
