@@ -29,6 +29,7 @@ from tasks.nested import (
     mismatches,
     named_by_difference,
     overlaps,
+    padded_to,
     rendered_by,
     with_seed,
 )
@@ -126,13 +127,28 @@ class Mixture(Task, kind="mixture"):
     def test_slices(self) -> dict[str, Task]:
         return named_by_difference([with_seed(task, self.seed) for task in self.tests])
 
-    def draw(self, keys: Words, split: str) -> Content:
+    def made(self, keys: Words, split: str) -> Batch:
+        """Each part makes its own, many at a time."""
+        which = self.parts_of(keys)
+        whole: Batch | None = None
+        for number, part in enumerate(self.seeded):
+            rows = np.flatnonzero(which == number)
+            own = padded_to(part.made(keys[rows], split), self.context)
+            whole = replace(own.room(len(keys)), factors={}) if whole is None else whole
+            whole.put(rows, own)
+        assert whole is not None
+        return replace(whole, factors={"part": which})
+
+    def parts_of(self, keys: Words) -> NDArray[np.int64]:
+        """Which part makes each example.                                                (B,)"""
         weights = self.weights or (1,) * len(self.parts)
         bounds = np.cumsum(np.array(weights, np.uint64))
         drawn = (words(keys, PART, 1)[:, 0] >> np.uint64(11)).astype(np.float64) * 2.0**-53
         which = np.searchsorted(bounds, drawn * float(bounds[-1]), side="right")
-        which = which.astype(np.int64)
-        return drawn_by(self.seeded, which, keys, split)
+        return which.astype(np.int64)
+
+    def draw(self, keys: Words, split: str) -> Content:
+        return drawn_by(self.seeded, self.parts_of(keys), keys, split)
 
     def render(self, content: Content, keys: Words, split: str) -> Batch:
         batch = rendered_by(self.seeded, content, self.context, split)

@@ -198,7 +198,10 @@ class Task(Spec):
         Raises:  ValueError for other indices or splits; DataSpaceExhausted where the split
                  owns no example, or hardly any.
         """
-        keys = example_keys(stream_of(self, split), checked(indices))
+        return self.made(example_keys(stream_of(self, split), checked(indices)), split)
+
+    def made(self, keys: Words, split: str) -> Batch:
+        """The examples of these keys, as many chunks."""
         chunks = self._chunks(keys, split)
         first = next(chunks)
         if len(first) == len(keys):
