@@ -74,6 +74,10 @@ class StateTracking(Ranged):
         return law
 
     @property
+    def answers_in_ids(self) -> bool:
+        return False  # but the number of a class
+
+    @property
     def context(self) -> Context:
         states, symbols = self.table.shape
         return Context(num_inputs=symbols + 1, num_outputs=states, length=self.longest)

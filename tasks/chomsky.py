@@ -51,6 +51,10 @@ class Rewriting(Ranged):
     written: ClassVar[dict[str, Sequence[str]]] = WRITTEN
 
     @property
+    def answers_in_ids(self) -> bool:
+        return False  # but the number of a class
+
+    @property
     @abstractmethod
     def symbols(self) -> dict[str, int]:
         """The symbols of the string by use, and how many of each there are."""

@@ -216,6 +216,10 @@ class SwapTrack(Ranged, kind="swap-track"):
         return in_turn({"pad": 1, "swap": len(self.pairs), "query": self.num_objects})
 
     @property
+    def answers_in_ids(self) -> bool:
+        return False  # but the number of a class
+
+    @property
     def context(self) -> Context:
         num = self.num_objects
         size = self.vocabulary["query"].stop

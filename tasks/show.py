@@ -83,8 +83,7 @@ def _chosen(length: int, most: int) -> tuple[list[int], str]:
 
 
 def _answer(task: Task, target: Any) -> str:
-    """Targets are ids where the classes are the ids; else they are numbers of classes."""
-    if task.context.num_inputs == task.context.num_outputs:
+    if task.answers_in_ids:
         return spelled(task, [int(target)])[0]
     return str(int(target))
 

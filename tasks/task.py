@@ -116,6 +116,11 @@ class Task(Spec):
         """Height and width of inputs that are a picture, read row by row."""
         return None
 
+    @property
+    def answers_in_ids(self) -> bool:
+        """Whether targets are ids of the inputs; else they are numbers of classes."""
+        return self.context.num_inputs == self.context.num_outputs
+
     def spell(self, token: int) -> str | None:
         """How an id is written, if not by its range's name: "[MAX", "7"."""
         return None

@@ -83,6 +83,10 @@ class Wrapped(Task):
     def partitioned(self) -> bool:
         return self.inner.partitioned
 
+    @property
+    def answers_in_ids(self) -> bool:
+        return self.inner.answers_in_ids
+
     def spell(self, token: int) -> str | None:
         return self.inner.spell(token)
 

@@ -75,6 +75,15 @@ def test_examples_are_drawn(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
         assert file.read_bytes() == first
 
 
+def test_a_class_is_not_shown_as_an_id(capsys: pytest.CaptureFixture[str]) -> None:
+    """Five places on the cycle, and five ids: padding, three moves, the question."""
+    assert main(["show", "cycle-navigation"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    targets = {cell for x in lines if x.startswith("target ") for cell in x.split()[1:]}
+    assert "." in targets
+    assert targets - {"."} <= {"0", "1", "2", "3", "4"}
+
+
 def test_long_examples_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
     text = run(capsys, "show", "mamba-selective-copying")
     assert "(first and last 48 of 4112 positions)" in text
