@@ -7,6 +7,7 @@ small, because the interpreter takes some 10 ms for each program.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import Any
 
 import pytest
@@ -212,14 +213,24 @@ def test_toeplitz_is_exactly_causal(case: Case) -> None:
     assert y[..., -1].all()
 
 
+SIGNALS = (torch.float32, *HALVES)
+KERNELS = ((None, 0), (0, None), (None, None))
+
+
+def at_their_own_length() -> Iterator[Any]:
+    """Every type of signal with every choice of kernels; of three kernels, each once."""
+    for case in cases():
+        pairs = list(product(SIGNALS, KERNELS))
+        for io, taps in zip(SIGNALS, KERNELS, strict=True) if is_slow(case) else pairs:
+            yield pytest.param(case, io, taps, id=f"{case}-{io}-{taps}")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("case", cases(), ids=str)
-@pytest.mark.parametrize("io", [torch.float32, *HALVES], ids=str)
-@pytest.mark.parametrize("taps", [(None, 0), (0, None), (None, None)], ids=str)
+@pytest.mark.parametrize(("case", "io", "taps"), list(at_their_own_length()))
 def test_every_configuration_at_its_own_length(
     case: Case, io: torch.dtype, taps: tuple[int | None, int | None]
 ) -> None:
-    """Just below the longest of the class, with every type of signal."""
+    """Just below the longest of the class."""
     length = length_of(case) if case.family == "monarch_long" else case.length - 3
     check(case, problem((2, 1, length), io, taps=taps, gated=True))
 
