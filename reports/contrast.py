@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -109,6 +109,13 @@ class Analysis:
     outcome: Outcome
     arms: tuple[Arm, ...]
     chance: float | None
+    floors: dict[str, float] = field(default_factory=dict)  # of shortcuts, by name
+
+    @property
+    def unsolved(self) -> dict[str, float]:
+        """What is scored without solving the task, by what does: the best of them last."""
+        by_chance = {} if self.chance is None else {"chance": self.chance}
+        return dict(sorted({**by_chance, **self.floors}.items(), key=lambda item: item[1]))
 
     @property
     def baseline(self) -> Arm:
@@ -149,6 +156,7 @@ def analyse(study: Study) -> Analysis:
         outcome=outcome,
         arms=tuple(replace(arm, contrast=found.get(arm.name)) for arm in arms),
         chance=None if chance is None else float(chance),
+        floors=plan.get("floors") or {},
     )
 
 

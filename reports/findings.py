@@ -96,8 +96,9 @@ def _level(arm: Arm, analysis: Analysis) -> list[str]:
     if analysis.outcome.lower_is_better or any(m is None for m in means):
         return []
     low, high = min(m for m in means if m is not None), max(m for m in means if m is not None)
-    if analysis.chance is not None and high < analysis.chance + FLOOR:
-        bar = f"{fixed(FLOOR, 2)} above chance ({fixed(analysis.chance)})"
+    name, score = next(reversed(analysis.unsolved.items()), ("", None))
+    if score is not None and high < score + FLOOR:
+        bar = f"{fixed(FLOOR, 2)} above {name} ({fixed(score)})"
         return [
             f"Neither arm is more than {bar}: a task that was not learned tells arms apart badly."
         ]

@@ -14,7 +14,7 @@ def methods(analysis: Analysis) -> str:
     plan = analysis.study.plan
     experiment = plan["arms"][0].get("experiment") or {}
     parts = (
-        _task(plan, experiment.get("task") or {}),
+        _task(analysis, experiment.get("task") or {}),
         _model(analysis, experiment.get("model") or {}),
         _training(experiment.get("train") or {}),
         _tuning(analysis),
@@ -24,11 +24,11 @@ def methods(analysis: Analysis) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _task(plan: dict[str, Any], task: dict[str, Any]) -> str:
-    name = plan.get("task") or task.get("kind") or "not recorded"
+def _task(analysis: Analysis, task: dict[str, Any]) -> str:
+    name = analysis.study.plan.get("task") or task.get("kind") or "not recorded"
     fields = ", ".join(f"{k} {_value(v)}" for k, v in task.items() if k not in ("kind", "seed"))
-    chance = plan.get("chance")
-    floor = "" if chance is None else f"; chance scores {fixed(chance)}"
+    scores = ", ".join(f"{fixed(score)} by {who}" for who, score in analysis.unsolved.items())
+    floor = f"; without solving it: {scores}" if scores else ""
     return f"Task: {name}{f' ({fields})' if fields else ''}{floor}."
 
 

@@ -112,6 +112,9 @@ def _outcome_notes(analysis: Analysis) -> tuple[str, ...]:
         )
     if analysis.underpowered:
         notes.append("Underpowered where p is a dash: no outcome could reach 0.05.")
+    if analysis.unsolved:
+        scores = ", ".join(f"{fixed(score)} by {who}" for who, score in analysis.unsolved.items())
+        notes.append(f"Without solving the task: {scores}.")
     if any(arm.diverged for arm in analysis.arms):
         notes.append(f"Diverged runs count with the chance score{chance}.")
     return tuple(notes)

@@ -95,6 +95,7 @@ class StudyPlan:
             "settings": list(self.settings),
             "primary": self.primary,
             "chance": baseline.task.chance_of(baseline.task.metric),
+            "floors": baseline.task.floors if baseline.task.metric == "accuracy" else {},
             "seeds": list(self.seeds),
             "trials": self.trials,
             "tuning_seeds": [TUNING_SEED] if self.trials else [],

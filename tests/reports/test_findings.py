@@ -62,6 +62,24 @@ def test_nothing_to_compare(make_study):
     )
 
 
+def two_arms(base, other):
+    noise = [0.001 * i for i in range(6)]
+    return {"baseline": [base + n for n in noise], "decay=off": [other + n for n in noise]}
+
+
+def test_a_shortcut_is_a_floor_too(make_study):
+    """An arm that scores what the last token alone gives has not learned the task."""
+    plan = {"floors": {"last token": 0.36, "length": 0.2}}
+    study = make_study(two_arms(0.33, 0.36), plan=plan)
+    (sentence,) = found(study)
+    assert "Neither arm is more than 0.05 above last token (0.360)" in sentence
+    (sentence,) = found(make_study(two_arms(0.33, 0.45), plan=plan, name="learned"))
+    assert "Neither" not in sentence
+    scores = "0.100 by chance, 0.200 by length, 0.360 by last token."
+    assert f"without solving it: {scores}" in make_report(study, draw=False).methods
+    assert f"Without solving the task: {scores}" in markdown(study)
+
+
 @pytest.mark.parametrize(
     ("base", "other", "words"),
     [
@@ -72,9 +90,7 @@ def test_nothing_to_compare(make_study):
     ],
 )
 def test_floor_and_ceiling(make_study, base, other, words):
-    noise = [0.001 * i for i in range(6)]
-    arms = {"baseline": [base + n for n in noise], "decay=off": [other + n for n in noise]}
-    (sentence,) = found(make_study(arms))
+    (sentence,) = found(make_study(two_arms(base, other)))
     assert ("Neither arm" in sentence or "Both arms" in sentence) is (words is not None)
     assert words is None or words in sentence
 
@@ -108,7 +124,7 @@ def test_results_of_two_codes_have_a_footnote(make_study):
 def test_methods_are_written_from_the_plan(rich_study):
     text = make_report(read_study(rich_study), draw=False).methods
     for part in (
-        "Task: selective-copying (length 64, num_tokens 6); chance scores 0.100.",
+        "Task: selective-copying (length 64, num_tokens 6); without solving it: 0.100 by chance.",
         "Baseline: all-on (depth 2, width 32, 10,000 parameters), with the settings depth=2",
         "AdamW (weight decay 0.01, batch size 64, 500 steps), linear warm-up over 10 % of the",
         "5 trials between 0.0001 and 0.1, on the validation split on 1 seed (10000), disjoint",
