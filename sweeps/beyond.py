@@ -28,7 +28,7 @@ AT_ONCE = 256  # examples that are written together: each token takes a pass of 
 def beyond(model: Model, task: Task, split: str, train: TrainSpec) -> Found:
     """The scores, by name: of the test split all, of others what the task leads with.
 
-    valid, ...        share of the answers, written by the model, that the task accepts
+    valid, ...        how right, 0 to 1, answers are that the model writes itself
     distinct@...      of drawn answers: the share that is unlike all others
     admissible        share of scored places where the likeliest token could stand
     kl_bits           divergence of the model's law from the true one, a label

@@ -6,12 +6,15 @@ Axes: B examples, L positions, N statements, W tokens of a statement.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.batch import IGNORE, Batch
 from tasks.rng import MASK, Integers, U, Words, distinct, integers, power_weights, words
 
 LEVELS = np.round(np.linspace(0, 100, 40)).astype(np.int64)  # RULER's depths, in per cent
@@ -64,6 +67,20 @@ def different(keys: Words, field: int, count: int, tokens: int, num: int) -> Int
     return np.concatenate([digits, rest.reshape(len(keys), count, tokens - first)], axis=2)
 
 
+def level_problems(num_facts: int, free: int, length: int, *, alone: bool) -> Iterator[str]:
+    """Why so many facts cannot stand at different levels, in lines."""
+    if not alone or num_facts > len(LEVELS):
+        yield (
+            f"depth=grid has no room for {num_facts} facts: needs a haystack other than "
+            f"needles, and num_keys * num_values <= {len(LEVELS)}"
+        )
+    elif 0 <= free < LEAST:
+        yield (
+            f"length={length} leaves {free} positions for {len(LEVELS)} levels of "
+            f"depth=grid: needs >= {length + LEAST - free}"
+        )
+
+
 def at_levels(keys: Words, field: int, num: int, free: int) -> Integers:
     """Gaps of `num` statements at different depths of `free` positions of filler.      (B, N)"""
     levels = LEVELS[distinct(keys, field, num, len(LEVELS))]
@@ -83,3 +100,32 @@ def placed(gaps: Integers, widths: Integers) -> Integers:
 def flat(array: NDArray[Any]) -> NDArray[Any]:
     """What each example has, in one row, also where there are no examples.          (B, M)"""
     return array.reshape(len(array), math.prod(array.shape[1:]))
+
+
+def questions(  # noqa: PLR0913
+    inputs: Integers,
+    room: int,
+    marks: tuple[int, int],
+    asked: Integers,
+    answers: Integers,
+    value: int,
+    factors: dict[str, Integers],
+) -> Batch:
+    """ASK key IS value value ... for each question; each token of a value is due ahead of it.
+
+    Args: inputs  the text, written to from position `room` on;  marks  the ids ASK and IS
+          asked  the keys' tokens (B, Q, K);  answers  the values' tokens (B, Q, A), `value` each
+    """
+    (size, num, tokens), answer = asked.shape, answers.shape[2]
+    block = np.empty((size, num, 2 + tokens + answer), np.int64)
+    block[:, :, 0], block[:, :, 1 : 1 + tokens], block[:, :, 1 + tokens] = marks[0], asked, marks[1]
+    block[:, :, 2 + tokens :] = answers
+    targets, spans = np.full(inputs.shape, IGNORE), np.full(inputs.shape, -1, np.int32)
+    wanted, number = np.full(block.shape, IGNORE), np.full(block.shape[1:], -1)
+    due = slice(1 + tokens, 1 + tokens + answer)
+    wanted[:, :, due] = answers
+    number[:, due] = np.arange(num * answer).reshape(num, -1) // value
+    inputs[:, room:] = flat(block)[:, :-1]
+    targets[:, room:] = flat(wanted)[:, :-1]
+    spans[:, room:] = number.reshape(-1)[:-1]
+    return replace(Batch.of(inputs, targets, **factors), spans=spans)

@@ -8,13 +8,13 @@ Source:  Hsieh et al. 2024, "RULER", arXiv:2404.06654, NVIDIA/RULER: the tasks n
 Differs: ids instead of English: essays are `haystack=random`, the repeated sentence is `filler`.
          Numbers are 7 digits, words 2 ids of 128, and UUIDs 32 of 16.  Depths are uniform over
          all positions, one (`depth=fixed`), or RULER's 40 levels (`depth=grid`).  The answers
-         are due in order, one after the other; RULER looks for them anywhere in free text.
+         are due in order, one after the other; RULER looks for them anywhere in free text: of
+         several values that is `set_recall`, here of what stands where answers are due.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -23,10 +23,21 @@ from pydantic import Field
 
 from tasks.batch import IGNORE, Batch, scatter
 from tasks.counting import power
-from tasks.haystack import LEAST, LEVELS, at_levels, different, flat, level_of, placed, straw
+from tasks.haystack import (
+    LEVELS,
+    at_levels,
+    different,
+    flat,
+    level_of,
+    level_problems,
+    placed,
+    questions,
+    straw,
+)
+from tasks.ids import in_turn
 from tasks.published import Preset
-from tasks.rng import Integers, Words, distinct, integers, permutation
-from tasks.task import Content, Task
+from tasks.rng import Words, distinct, integers, permutation
+from tasks.task import Content, Task, Writing
 from zoo.spec import Context
 
 VALUES, ORDER, GAPS, ASKED, STRAW, KEYS = 1, 2, 3, 4, 5, 8
@@ -86,16 +97,9 @@ class Needle(Task, kind="needle"):
         alone = self.num_queries * self.num_values == 1 and self.haystack != "needles"
         if self.depth == "fixed" and not alone:
             yield "depth=fixed needs num_queries=1, num_values=1 and a haystack other than needles"
-        if self.depth == "grid" and (self.haystack == "needles" or self.num_facts > len(LEVELS)):
-            yield (
-                f"depth=grid has no room for {self.num_facts} facts: needs a haystack other than "
-                f"needles, and num_keys * num_values <= {len(LEVELS)}"
-            )
-        elif self.depth == "grid" and 0 <= self.free < LEAST:
-            yield (
-                f"length={self.length} leaves {self.free} positions for {len(LEVELS)} levels of "
-                f"depth=grid: needs >= {self.length + LEAST - self.free}"
-            )
+        if self.depth == "grid":
+            alone = self.haystack != "needles"
+            yield from level_problems(self.num_facts, self.free, self.length, alone=alone)
 
     @property
     def width(self) -> int:
@@ -129,12 +133,9 @@ class Needle(Task, kind="needle"):
 
     @property
     def vocabulary(self) -> dict[str, range]:
-        ids = {"fact": range(1), "is": range(IS, END), "end": range(END, ASK), "ask": range(ASK, 4)}
-        start = 4
-        for use in ("key", "value", "hay"):
-            ids[use] = range(start, start + getattr(self, f"num_{use}_ids"))
-            start = ids[use].stop
-        return ids
+        marks = dict.fromkeys(("fact", "is", "end", "ask"), 1)
+        words = {use: getattr(self, f"num_{use}_ids") for use in ("key", "value", "hay")}
+        return in_turn(marks | words)
 
     @property
     def context(self) -> Context:
@@ -162,6 +163,19 @@ class Needle(Task, kind="needle"):
     @property
     def answers_follow(self) -> bool:
         return self.num_queries * self.answer > 1  # tokens of answers are given as inputs
+
+    @property
+    def writings(self) -> dict[str, Writing]:
+        """The values of one key, in any order."""
+        some = self.num_queries == 1 and self.num_values > 1
+        return {"set_recall": Writing(stop=-1)} if some else {}
+
+    def accepts(self, batch: Batch, answers: NDArray[Any]) -> NDArray[np.float64]:
+        """RULER's score: the share of the values that are written, in whatever order."""
+        right = batch.targets[batch.mask].reshape(len(batch), self.num_values, -1)
+        written = answers[:, : self.answer].reshape(right.shape)
+        same = (right[:, :, None] == written[:, None]).all(-1)  # (B, values, values written)
+        return same.any(-1).mean(-1)
 
     def draw(self, keys: Words, split: str) -> Content:
         num, tokens, free = self.num_facts, self.num_value_tokens, self.free
@@ -215,28 +229,8 @@ class Needle(Task, kind="needle"):
             "depth": depth,
             "gap": self.room - (first + 2 + self.num_key_tokens),
         }
-        return self._questions(inputs, asked, answers, factors)
-
-    def _questions(
-        self, inputs: Integers, asked: Integers, answers: Integers, factors: dict[str, Integers]
-    ) -> Batch:
-        """ASK key IS value value ... for each question; each token of a value is due ahead of it.
-
-        Args: asked  the keys' tokens (B, Q, K);  answers  the values' tokens (B, Q, A)
-        """
-        num, tokens = asked.shape[1:]
-        size, due = len(inputs), slice(1 + tokens, 1 + tokens + self.answer)
-        block = np.empty((size, num, 2 + tokens + self.answer), np.int64)
-        block[:, :, 0], block[:, :, 1 : 1 + tokens], block[:, :, 1 + tokens] = ASK, asked, IS
-        block[:, :, 2 + tokens :] = answers
-        targets, spans = np.full(inputs.shape, IGNORE), np.full(inputs.shape, -1, np.int32)
-        wanted, number = np.full(block.shape, IGNORE), np.full(block.shape[1:], -1)
-        wanted[:, :, due] = answers
-        number[:, due] = np.arange(num * self.answer).reshape(num, -1) // self.num_value_tokens
-        inputs[:, self.room :] = flat(block)[:, :-1]
-        targets[:, self.room :] = flat(wanted)[:, :-1]
-        spans[:, self.room :] = number.reshape(-1)[:-1]
-        return replace(Batch.of(inputs, targets, **factors), spans=spans)
+        marks, one = (ASK, IS), self.num_value_tokens
+        return questions(inputs, self.room, marks, asked, answers, one, factors)
 
     def oracle(
         self, inputs: NDArray[Any], lengths: NDArray[Any] | None = None

@@ -168,8 +168,8 @@ class Task(Spec):
         """Of a task with many right answers: how models write theirs, by the metric's name."""
         return {}
 
-    def accepts(self, batch: Batch, answers: NDArray[Any]) -> NDArray[np.bool_]:
-        """Whether each of `answers` (B, T) is right, of a task that has `writings`.          (B,)
+    def accepts(self, batch: Batch, answers: NDArray[Any]) -> NDArray[Any]:
+        """How right each of `answers` (B, T) is, 0 to 1, of a task that has `writings`.      (B,)
 
         They begin at the first scored place, with what was given, and are 0 behind their end.
         """

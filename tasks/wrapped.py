@@ -118,5 +118,5 @@ class Wrapped(Task):
     def writings(self) -> dict[str, Writing]:
         return self.inner.writings
 
-    def accepts(self, batch: Batch, answers: NDArray[Any]) -> NDArray[np.bool_]:
+    def accepts(self, batch: Batch, answers: NDArray[Any]) -> NDArray[Any]:
         return self.seeded.accepts(cut_to(batch, self.inner.context), answers)

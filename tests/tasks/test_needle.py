@@ -314,3 +314,19 @@ def test_limits_are_reached(fields: dict[str, Any]) -> None:
     task = tasks.make_task("needle", **fields)
     batch = task.generate(range(40), "test")
     assert (task.oracle(batch.inputs) == batch.targets)[batch.mask].all()
+
+
+def test_set_recall_counts_values_in_any_order() -> None:
+    task = Needle(num_values=3, num_keys=2, num_value_tokens=2)
+    batch = task.generate(range(50), "test")
+    right = batch.targets[batch.mask].reshape(50, 3, 2)
+    assert len(np.unique(right[0], axis=0)) == 3
+    for order, score in (((0, 1, 2), 1), ((2, 0, 1), 1), ((1, 1, 1), 1 / 3), ((0, 2, 2), 2 / 3)):
+        written = right[:, list(order)].reshape(50, 6)
+        assert task.accepts(batch, written)[0] == pytest.approx(score)
+    wrong = right[:, [2, 0, 1]].copy()
+    wrong[:, :, 1] = task.vocabulary["hay"].start
+    assert not task.accepts(batch, wrong.reshape(50, 6)).any()
+    assert task.writings.keys() == {"set_recall"}
+    assert not Needle().writings
+    assert not Needle(num_values=2, num_queries=2, length=200).writings
