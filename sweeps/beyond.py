@@ -18,6 +18,7 @@ from sweeps.experiment import TrainSpec
 from sweeps.scores import outputs_of
 from sweeps.writing import write
 from tasks.batch import Batch
+from tasks.nested import longer
 from tasks.task import Task
 from zoo.model import Model
 
@@ -29,7 +30,7 @@ def beyond(model: Model, task: Task, split: str, train: TrainSpec) -> Found:
     """The scores, by name: of the test split all, of others what the task leads with.
 
     valid, ...        how right, 0 to 1, answers are that the model writes itself
-    distinct@...      of drawn answers: the share that is unlike all others
+    distinct@...      of drawn answers, without what was given: how many different ones, a draw
     admissible        share of scored places where the likeliest token could stand
     kl_bits           divergence of the model's law from the true one, a label
     total_variation   half the sum of absolute differences, a label
@@ -54,7 +55,8 @@ def _written(model: Model, task: Task, split: str, train: TrainSpec) -> Found:
             if len(some):
                 answers = write(model, some, writing, generator)
                 accepted.append(task.accepts(some, answers))
-                texts += [answer.tobytes() for answer in answers]
+                own = answers[:, writing.given :]
+                texts += [tuple(np.trim_zeros(text, "b").tolist()) for text in own]
         if accepted:
             yield name, float(np.concatenate(accepted).mean())
         if writing.sampled and texts:
@@ -72,9 +74,10 @@ def _against_the_law(model: Model, task: Task, train: TrainSpec) -> Found:
         here = gather(batch).to(device)
         logs = outputs_of(model, here).double().log_softmax(-1).cpu().numpy()
         places = np.arange(len(logs))
-        right.append(some[places, logs.argmax(-1)])
+        right.append(longer(some, logs.shape[1], value=False)[places, logs.argmax(-1)])
         if law is None:
             continue
+        law = longer(law, logs.shape[1], 0.0)  # a longer slice may have more classes
         labels = here.labels.cpu().numpy()
         true = np.log(np.where(law > 0, law, 1.0))
         kl.append((law * np.where(law > 0, true - logs, 0.0)).sum(-1))

@@ -55,7 +55,7 @@ def _next(
     flat = torch.from_numpy(np.arange(len(tokens)) * tokens.shape[1] + places).to(device)
     lengths = torch.from_numpy(places + 1).to(device)
     inputs = torch.from_numpy(np.ascontiguousarray(tokens)).to(device)
-    logits = model(inputs, rows=flat, lengths=lengths).cpu().double()
+    logits = model(inputs, rows=flat, lengths=lengths).cpu().double().nan_to_num()
     if not writing.sampled:
         return logits.argmax(-1).numpy()
     return torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0].numpy()

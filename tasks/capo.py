@@ -49,6 +49,8 @@ class Capo(Task, kind="capo"):
     are drawn anew for each example.  The result is `bits`, from log-probabilities.
     """
 
+    by_number = True
+
     shared: ClassVar[bool] = True
     sees_all: ClassVar[bool] = False  # the oracle reads the task's own table: that is the question
     factors: ClassVar[dict[str, str]] = {"first_attribute": "the attribute behind the name, from 0"}

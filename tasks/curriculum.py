@@ -29,6 +29,10 @@ class Curriculum(Wrapped, kind="curriculum"):
     stage it has the task's own.
     """
 
+    @property
+    def by_number(self) -> bool:
+        return True
+
     inner: Annotated[SerializeAsAny[Task], Field(description="the task of the last stage")] = Mqar(
         vocab_size=64, length=64, num_pairs=4
     )

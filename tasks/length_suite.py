@@ -41,6 +41,8 @@ class LengthSuite(Wrapped, kind="length-suite"):
             yield "lengths is empty: name at least one, such as (128,)"
         if len(set(self.lengths)) < len(self.lengths):
             yield f"lengths={self.lengths} names one twice"
+        if self.inner.by_number:
+            yield f"inner={self.inner.kind} goes by an example's number: it has no other lengths"
         yield from other_lengths(self.inner, self.lengths)
 
     def test_slices(self) -> dict[str, Task]:

@@ -50,6 +50,8 @@ class Memorization(Task, kind="memorization"):
     keys of a split come in rounds: each round is all keys in a random order.
     """
 
+    by_number = True
+
     shared = True
     factors: ClassVar[dict[str, str]] = {
         "num_unseen": "keys that are in none of the first num_train training examples",

@@ -21,21 +21,17 @@ from numpy.typing import NDArray
 from pydantic import Field, SerializeAsAny
 
 from tasks.batch import Batch
-from tasks.curriculum import Curriculum
 from tasks.mqar import Mqar
 from tasks.nested import (
     common,
-    drawn_by,
     mismatches,
     named_by_difference,
     overlaps,
     padded_to,
-    rendered_by,
     with_seed,
 )
 from tasks.published import STREAMS, Preset
-from tasks.records import RecordTask
-from tasks.rng import Words, words
+from tasks.rng import U, Words, part_keys, words
 from tasks.task import Content, Metric, Task
 from zoo.spec import Context
 
@@ -72,10 +68,8 @@ class Mixture(Task, kind="mixture"):
         if self.weights and len(self.weights) != len(self.parts):
             yield f"weights has {len(self.weights)} numbers for {len(self.parts)} parts: one each"
         for part in (*self.parts, *self.tests):
-            if isinstance(part, Curriculum):
-                yield "parts holds a curriculum, which goes by an example's number: name its inner"
-            if isinstance(part, RecordTask):
-                yield f"parts holds {part.kind}, whose examples are records: train on it by itself"
+            if part.by_number:
+                yield f"{part.kind} goes by an example's number, which mixtures share out: not here"
         yield from mismatches([*self.parts, *self.tests])
         yield from overlaps([*self.parts, *self.tests])
 
@@ -108,9 +102,27 @@ class Mixture(Task, kind="mixture"):
     @property
     def chance(self) -> float:
         """Of a predictor that knows the part and sees no input; a part counts by its labels."""
-        pairs: list[tuple[float, Any]] = list(zip(self.shares, self.parts, strict=True))
-        total = sum(share * _labels(part) for share, part in pairs)
-        return sum(share * _labels(part) * part.chance for share, part in pairs) / total
+        return self._averaged([part.chance for part in self.parts])
+
+    @property
+    def ceiling(self) -> float:
+        return self._averaged([part.ceiling for part in self.parts])
+
+    @property
+    def floors(self) -> dict[str, float]:
+        """Of the shortcuts that every part has."""
+        every = [part.floors for part in self.parts]
+        shared = [name for name in every[0] if all(name in floors for floors in every)]
+        return {name: self._averaged([floors[name] for floors in every]) for name in shared}
+
+    def _averaged(self, values: list[float]) -> float:
+        """The mean over labels of what each part scores."""
+        parts: list[Any] = list(self.parts)
+        labels = [share * _labels(part) for share, part in zip(self.shares, parts, strict=True)]
+        return float(np.average(values, weights=labels))
+
+    def determined(self, split: str) -> bool:
+        return all(part.determined(split) for part in self.parts)
 
     @property
     def answers_follow(self) -> bool:
@@ -132,12 +144,19 @@ class Mixture(Task, kind="mixture"):
         which = self.parts_of(keys)
         whole: Batch | None = None
         for number, part in enumerate(self.seeded):
-            rows = np.flatnonzero(which == number)
-            own = padded_to(part.made(keys[rows], split), self.context)
+            rows = which == number
+            own = padded_to(part.made(part_keys(keys[rows], number), split), self.context)
             whole = replace(own.room(len(keys)), factors={}) if whole is None else whole
-            whole.put(rows, own)
+            whole.put(np.flatnonzero(rows), own)
         assert whole is not None
         return replace(whole, factors={"part": which})
+
+    def content_keys(self, keys: Words, split: str) -> Words:
+        which, found = self.parts_of(keys), np.empty(len(keys), U)
+        for number, part in enumerate(self.seeded):
+            rows = which == number
+            found[rows] = part.content_keys(part_keys(keys[rows], number), split)
+        return found
 
     def parts_of(self, keys: Words) -> NDArray[np.int64]:
         """Which part makes each example.                                                (B,)"""
@@ -148,11 +167,10 @@ class Mixture(Task, kind="mixture"):
         return which.astype(np.int64)
 
     def draw(self, keys: Words, split: str) -> Content:
-        return drawn_by(self.seeded, self.parts_of(keys), keys, split)
+        raise TypeError("a mixture draws no contents: ask the parts")
 
     def render(self, content: Content, keys: Words, split: str) -> Batch:
-        batch = rendered_by(self.seeded, content, self.context, split)
-        return replace(batch, factors={"part": content["which"][:, 0]})
+        raise TypeError("a mixture renders no contents: ask the parts")
 
     def oracle(self, inputs: NDArray[Any], lengths: NDArray[Any] | None = None) -> NDArray[Any]:
         raise TypeError("a mixture has no oracle: ask the parts")

@@ -8,7 +8,6 @@ Axes: B examples, L positions, N numbers of content.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -17,11 +16,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from tasks.batch import IGNORE, Batch
-from tasks.rng import U, Words
-from tasks.task import Content, Task
+from tasks.task import Task
 from zoo.spec import Context
-
-NOTHING = np.empty(0, U)
 
 
 def with_seed(task: Task, seed: int) -> Task:
@@ -48,42 +44,32 @@ def at_length(task: Task, length: int) -> Task:
 
 
 def other_lengths(task: Task, lengths: Sequence[int]) -> Iterator[str]:
-    """Why the task cannot have these lengths besides its own, in lines.
-
-    A length of its own would be drawn by two laws that share the strings out in two ways: what one
-    trains on, the other may test on.
-    """
+    """Why the task cannot have these lengths besides its own, in lines."""
     for length in lengths:
         try:
-            at_length(task, length)
+            other = at_length(task, length)
         except ValueError as error:
             yield str(error)
             continue
-        if length in (own := lengths_of(task)):
-            yield f"lengths names {length}, but {task.kind} has {own[0]} to {own[-1]} of its own"
-
-
-def lengths_of(task: Any) -> range:
-    """From the shortest to the longest that is trained, of a task with the field `length`."""
-    return range(getattr(task, "min_length", 0) or task.length, task.length + 1)
-
-
-def every_length_of(task: Any) -> set[int]:
-    """Those that are trained, and those that are tested."""
-    longest = getattr(task, "test_length", 0)
-    shortest = getattr(task, "test_min_length", 0) or longest
-    return {*lengths_of(task), *(range(shortest, longest + 1) if longest else ())}
+        if other == task:
+            yield f"lengths names {length}, which is the length of {task.kind} itself"
 
 
 def overlaps(tasks: Sequence[Task]) -> Iterator[str]:
-    """Tasks of random lengths which share some, in lines: see `other_lengths`."""
-    ranged = [task for task in tasks if hasattr(task, "min_length")]
-    for a, b in combinations(ranged, 2):
-        mine, theirs = every_length_of(a), every_length_of(b)
-        if a.kind == b.kind and mine != theirs and (shared := mine & theirs):
+    """Tasks of which one may train on what the other tests, in lines.
+
+    Two of a kind share few contents out between the splits, but not in one way: unless they are
+    of random lengths, which make no difference, or of lengths that have nothing in common.
+    """
+    for a, b in combinations([getattr(task, "inner", task) for task in tasks], 2):
+        few = a.partitioned or b.partitioned
+        ranged = hasattr(a, "min_length")
+        apart = not ranged and getattr(a, "length", None) != getattr(b, "length", None)
+        if a.kind == b.kind and a != b and few and not ranged and not apart:
+            num = min(a.num_contents, b.num_contents)
             yield (
-                f"two parts of kind {a.kind} have lengths of {min(shared)} to {max(shared)} in "
-                "common, so that one may train on what the other tests: set min_length apart"
+                f"two tasks of kind {a.kind} have only {num} different contents, so that one may "
+                "train on what the other tests: make them larger, or of different lengths"
             )
 
 
@@ -103,7 +89,11 @@ def common(tasks: Sequence[Task]) -> Context:
 def mismatches(tasks: Sequence[Task]) -> list[str]:
     """Why tasks cannot share a model, in lines: heads or kinds of input that differ."""
     first, *others = (task.context for task in tasks)
-    found = []
+    found = [
+        f"{task.kind} has answers that a model writes out: train on it by itself"
+        for task in tasks
+        if task.metric == "valid"
+    ]
     for other, task in zip(others, tasks[1:], strict=True):
         if other.head != first.head:
             found.append(
@@ -120,28 +110,11 @@ def mismatches(tasks: Sequence[Task]) -> list[str]:
                 f"{task.kind} leads with {task.metric} and {tasks[0].kind} with "
                 f"{tasks[0].metric}: parts need one metric"
             )
-        if task.metric == "valid":
-            found.append(f"{task.kind} has answers that a model writes out: train on it by itself")
         if first.is_real and other.num_outputs != first.num_outputs:
             found.append(
                 f"{task.kind} has {other.num_outputs} real outputs and {tasks[0].kind} "
                 f"{first.num_outputs}: parts need the same"
             )
-    return found
-
-
-def flattened(content: Content) -> NDArray[np.int64]:
-    """A content as one array.                                                      (B, N)"""
-    return np.concatenate(list(content.values()), axis=1)
-
-
-def restored(task: Task, flat: NDArray[np.int64], split: str) -> Content:
-    """The content that was flattened: its names and widths are those of any other."""
-    found, start = {}, 0
-    for name, array in task.draw(NOTHING, split).items():
-        stop = start + array.shape[1]
-        found[name] = flat[:, start:stop].astype(array.dtype)
-        start = stop
     return found
 
 
@@ -182,35 +155,6 @@ def cut_to(batch: Batch, context: Context) -> Batch:
         factors=batch.factors,
         spans=None if batch.spans is None else batch.spans[:, :length],
     )
-
-
-def drawn_by(tasks: Sequence[Task], which: NDArray[np.int64], keys: Words, split: str) -> Content:
-    """What the task `which[b]` draws for row b: contents that the split owns, and their keys."""
-    widths = [flattened(task.draw(NOTHING, split)).shape[1] for task in tasks]
-    flat, final = np.full((len(keys), max(widths)), -1), keys.copy()
-    for number, (task, width) in enumerate(zip(tasks, widths, strict=True)):
-        rows = np.flatnonzero(which == number)
-        if rows.size:
-            content, final[rows] = task.owned(keys[rows], split)
-            flat[rows, :width] = flattened(content)
-    return {"which": which[:, None], "flat": flat, "keys": final.view(np.int64)[:, None]}
-
-
-def rendered_by(tasks: Sequence[Task], content: Content, context: Context, split: str) -> Batch:
-    """The batches of the tasks, row by row, at the context's length; their factors are left out."""
-    which, keys = content["which"][:, 0], content["keys"][:, 0].view(U)
-    whole: Batch | None = None
-    for number, task in enumerate(tasks):
-        rows = np.flatnonzero(which == number)
-        if rows.size == 0 and (whole is not None or number < len(tasks) - 1):
-            continue
-        own = restored(task, content["flat"][rows], split)
-        part = padded_to(task.render(own, keys[rows], split), context)
-        if whole is None:
-            whole = replace(part.room(len(keys)), factors={})
-        whole.put(rows, part)
-    assert whole is not None
-    return whole
 
 
 def named_by_difference(tasks: Sequence[Task]) -> dict[str, Task]:

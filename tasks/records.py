@@ -98,6 +98,8 @@ def share_out(
 class RecordTask(Task):
     """A task of a finite set of records. The oracle has no answer: no rule gives the labels."""
 
+    by_number = True
+
     sees_all: ClassVar[bool] = False
     factors: ClassVar[dict[str, str]] = {}
 

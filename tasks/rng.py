@@ -62,6 +62,11 @@ def retry_keys(keys: Words, attempt: int) -> Words:
     return mix(keys + U(attempt * C2 & MASK)) if attempt else keys.copy()
 
 
+def part_keys(keys: Words, part: int) -> Words:
+    """Keys of its own for a part of a mixture: no draw of it tells how it was chosen.  (B,)"""
+    return mix(keys + U((part + 1) * C1 & MASK))
+
+
 def words(keys: Words, field: int, num: int, attempt: int = 0) -> Words:
     """Slots 1 to num of a field.                                                     (B, N)"""
     return words_at(keys, field, np.arange(num, dtype=U), attempt)

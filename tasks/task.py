@@ -57,6 +57,7 @@ class Task(Spec):
     metric: ClassVar[Metric] = "accuracy"  # what tables lead with, and tuning goes by
     shared: ClassVar[bool] = False  # splits share contents on purpose: facts to be memorised
     sees_all: ClassVar[bool] = True  # the oracle needs no more than the inputs
+    by_number: ClassVar[bool] = False  # what an example is goes by its number, not its key alone
 
     seed: Annotated[
         int, Field(ge=0, lt=2**63, description="fixes the train, validation and test sets")
@@ -230,7 +231,10 @@ class Task(Spec):
 
     def content_key(self, indices: Sequence[int] | NDArray[Any], split: str = "train") -> Words:
         """A 64-bit hash of each example's content; equal contents, equal keys.        (B,)"""
-        keys = example_keys(stream_of(self, split), checked(indices))
+        return self.content_keys(example_keys(stream_of(self, split), checked(indices)), split)
+
+    def content_keys(self, keys: Words, split: str) -> Words:
+        """The same, of the examples of these keys.                                     (B,)"""
         return _content_hash(self.owned(keys, split)[0])
 
     def owned(self, keys: Words, split: str) -> tuple[Content, Words]:
@@ -280,16 +284,18 @@ def checked(indices: Sequence[int] | NDArray[Any]) -> Words:
 
 
 def _content_hash(content: Content) -> Words:
+    """Of the numbers and their places; a 0 adds nothing, so that padding does not: of two tasks
+    that differ in their sizes, equal strings belong to one split.
+    """
     total = np.zeros(len(next(iter(content.values()))), U)
-    start = 1
-    for array in content.values():
-        slots = np.arange(start, start + array.shape[1], dtype=U) * U(STEP)
-        start += array.shape[1]
+    for number, array in enumerate(content.values()):
+        slots = (np.arange(array.shape[1], dtype=U) + U((number << 32) + 1)) * U(STEP)
         rows = max(1, CHUNK // max(1, array.shape[1]))
         for at in range(0, len(array), rows):
-            places = array[at : at + rows].astype(U)
+            part = array[at : at + rows]
+            places = part.astype(U)
             places += slots
-            total[at : at + rows] += np.einsum("bn->b", mix(places))  # of few columns: fast
+            total[at : at + rows] += np.einsum("bn,bn->b", mix(places), part != 0)
     return mix(total)
 
 

@@ -48,6 +48,10 @@ class Wrapped(Task):
         return self.inner.sees_all
 
     @property
+    def by_number(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.inner.by_number
+
+    @property
     def context(self) -> Context:
         return self.inner.context
 

@@ -15,6 +15,7 @@ from sweeps.beyond import beyond
 from sweeps.experiment import TrainSpec
 from sweeps.train import run_experiment
 from tasks.batch import Batch
+from tasks.mixture import Mixture
 from tasks.task import Task
 from tests.sweeps.small import SHORT, curve, experiment
 
@@ -115,6 +116,47 @@ def test_a_run_says_what_it_wrote(tmp_path):
     found = curve(tmp_path, made).filter(metric="valid")
     assert found["step"].to_list() == [2, 4]
     assert found["split"].unique().to_list() == ["validation"]
+
+
+def test_distinct_counts_what_is_drawn_not_what_was_given() -> None:
+    """A model that ends at once writes one text, whatever it goes on from."""
+    task = tasks.make_task("lano")
+
+    class Ends(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.unused = nn.Parameter(torch.zeros(1))
+
+        def forward(self, inputs: Tensor, *, rows: Tensor, lengths: Tensor) -> Tensor:
+            return torch.tensor([0.0, 0.0, 99.0, 0.0, 0.0, 0.0]).expand(len(rows), -1)
+
+    found = dict(beyond(Ends(), task, "test", TrainSpec(num_eval=300)))  # pyright: ignore
+    assert found["distinct@0"] == 1 / 300
+    assert 0 < found["distinct@50"] < 0.1
+    assert found["valid@0"] == 0.0
+
+
+def test_a_slice_may_have_fewer_classes_than_the_model(tmp_path):
+    parts = (tasks.make_task("gap-grammar"),)
+    mixed = Mixture(parts=parts, tests=(tasks.make_task("gap-grammar", num_symbols=8, length=99),))
+    made = experiment(steps=2, num_eval=8).model_copy(update={"task": mixed})
+    (name,) = mixed.test_slices()
+    assert run_experiment(made, root=tmp_path).score("test", "kl_bits", name) is not None
+
+
+def test_what_cannot_be_drawn_from_is_no_crash() -> None:
+    task = tasks.make_task("lano")
+
+    class Broken(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.unused = nn.Parameter(torch.zeros(1))
+
+        def forward(self, inputs: Tensor, *, rows: Tensor, lengths: Tensor | None = None) -> Tensor:
+            return torch.full((len(rows), task.context.num_outputs), float("nan"))
+
+    found = dict(beyond(Broken(), task, "test", TrainSpec(num_eval=4)))  # pyright: ignore
+    assert found["valid@0"] == 0.0
 
 
 def test_a_run_says_how_far_it_is_from_the_law(tmp_path):

@@ -16,6 +16,7 @@ from tasks.curriculum import Curriculum
 from tasks.digits import Digits
 from tasks.induction import Induction
 from tasks.length_suite import LengthSuite
+from tasks.memorization import Memorization
 from tasks.mixture import Mixture
 from tasks.mqar import Mqar
 from tasks.nested import at_length
@@ -24,8 +25,7 @@ from tasks.task import SPLITS, STREAM, Metric, Task
 
 SMALL = Mqar(vocab_size=8, length=8, num_pairs=2, random_fill=False)
 LARGE = Mqar(vocab_size=32, length=24, num_pairs=3)
-RANGED = Parity(min_length=10, length=40)
-AT_40 = Parity(min_length=0, length=40)
+RICHER = Mqar(vocab_size=10, length=8, num_pairs=2, random_fill=False)
 SENTENCES = tasks.make_task("lano")
 
 
@@ -73,13 +73,14 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (LengthSuite, {"inner": SMALL, "lengths": (6,)}, "mqar at length=6: length=6 is too short"),
     (Curriculum, {"inner": LARGE, "lengths": (20, 16)}, r"lengths=\(20, 16\) must rise"),
     (Curriculum, {"inner": LARGE, "lengths": (16, 24)}, "ends with 24: needs < 24"),
-    (LengthSuite, {"inner": SMALL, "lengths": (8,)}, "names 8, but mqar has 8 to 8 of its own"),
-    (LengthSuite, {"inner": RANGED, "lengths": (50, 20)}, "names 20, but parity has 10 to 40 of"),
-    (Curriculum, {"inner": RANGED, "lengths": (10,)}, "names 10, but parity has 10 to 40 of"),
-    (Mixture, {"parts": (SMALL, Curriculum())}, "parts holds a curriculum"),
-    (Mixture, {"parts": (Digits(),)}, "parts holds digits"),
-    (Mixture, {"parts": (RANGED, AT_40)}, "parity have lengths of 40 to 40 in common"),
-    (Mixture, {"parts": (AT_40,), "tests": (RANGED,)}, "parity have lengths of 40 to 40"),
+    (LengthSuite, {"inner": SMALL, "lengths": (8,)}, "names 8, which is the length of mqar itself"),
+    (LengthSuite, {"inner": Memorization()}, "memorization goes by an example's number"),
+    (Mixture, {"parts": (SMALL, Curriculum())}, "curriculum goes by an example's number"),
+    (Mixture, {"parts": (SMALL,), "tests": (Digits(),)}, "digits goes by an example's number"),
+    (Mixture, {"parts": (tasks.make_task("capo"),)}, "capo goes by an example's number"),
+    (Mixture, {"parts": (tasks.make_task("brevo"),)}, "brevo has answers that a model writes"),
+    (Mixture, {"parts": (SMALL, RICHER)}, "two tasks of kind mqar have only"),
+    (Mixture, {"parts": (SMALL,), "tests": (LengthSuite(inner=RICHER, lengths=(12,)),)}, "only"),
 ]
 
 
@@ -129,16 +130,32 @@ def test_a_curriculum_mixes_stages_in_a_batch() -> None:
     assert len(set(task.content_key(range(6)).tolist())) == 6
 
 
-def test_strings_that_are_trained_would_be_tested() -> None:
-    """Why a length of its own is refused: two laws share the same strings out in two ways."""
-    ranged = Parity(min_length=10, length=100)
-    apart = at_length(ranged, 14)
-    trained = {r[r > 0].tobytes() for r in ranged.generate(range(40_000)).inputs}
-    tested = {r[r > 0].tobytes() for r in apart.generate(range(2000), "test").inputs}
-    assert trained & tested
+RANGED = [kind for kind, cls in tasks.kinds().items() if hasattr(cls(), "min_length")]
 
 
-KINDS = ["adding", "fuzzy-recall", "gap-grammar", "in-context-markov", "memorization", "dyck"]
+def strings(task: Task, split: str, num: int = 4000) -> set[bytes]:
+    batch = task.generate(range(num), split)
+    rows = zip(batch.inputs, batch.lengths, strict=True)
+    return {row[:length].tobytes() for row, length in rows}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in RANGED if kind != "listops"])
+def test_a_string_belongs_to_one_split_at_whatever_range_of_lengths(kind: str) -> None:
+    """Trained among many lengths, tested among few: padding is no part of a string."""
+    least = max(9, getattr(tasks.kinds()[kind], "least", 0))
+    few, many = ((least, least + 2), (least, 20 * least))
+    short = tasks.make_task(kind, min_length=few[0], length=few[1])
+    long = tasks.make_task(kind, min_length=many[0], length=many[1])
+    suite = LengthSuite(inner=long, lengths=(least,))
+    (apart,) = suite.test_slices().values()
+    for one, other in ((short, long), (apart, long), (long, short)):
+        for split in SPLITS:
+            found = strings(one, split)
+            for another in set(SPLITS) - {split}:
+                assert not found & strings(other, another)
+
+
+KINDS = ["adding", "fuzzy-recall", "gap-grammar", "in-context-markov", "dyck"]
 
 
 @pytest.mark.parametrize("cls", [LengthSuite, Curriculum])
@@ -188,3 +205,37 @@ def test_a_mixture_leads_with_the_metric_of_its_parts() -> None:
     assert Mixture(parts=(SENTENCES,)).metric == "loss"
     with pytest.raises(ValueError, match="parts need one metric"):
         Mixture(parts=(SENTENCES, SMALL))
+
+
+def test_what_a_part_draws_does_not_tell_how_it_was_chosen() -> None:
+    """The first draw of a part is uniform, and so is that of a part of a part."""
+    words = [tasks.make_task("vocab-majority", length=n, min_length=n) for n in (40, 30, 20)]
+    nested = Mixture(parts=(words[0], Mixture(parts=(words[1], words[2]))))
+    batch = nested.generate(range(12_000))
+    size = int(batch.inputs.max())
+    for length in (40, 30, 20):
+        rows = (batch.inputs != 0).sum(1) == length
+        rows |= (batch.inputs != 0).sum(1) == length + 1
+        first = np.bincount(batch.inputs[rows, 0], minlength=size + 1)[1:]
+        first = first[first > 0]
+        assert rows.sum() > 2500, length
+        assert stats.chisquare(first).pvalue > 1e-4, (length, first)
+
+
+def test_equal_contents_of_a_mixture_have_equal_keys() -> None:
+    task = Mixture(parts=(Parity(min_length=0, length=4), Copying(length=9, num_tokens=3)))
+    keys, batch = task.content_key(range(600)), task.generate(range(600))
+    parity = batch.factors["part"] == 0
+    texts = {row.tobytes() for row in batch.inputs[parity]}
+    assert len(set(keys[parity].tolist())) == len(texts) <= 16
+    assert not set(keys[parity].tolist()) & set(task.content_key(range(600), "test").tolist())
+
+
+def test_a_mixture_is_as_good_as_its_parts_by_their_labels() -> None:
+    one = tasks.make_task("in-context-markov", num_states=2)
+    two = tasks.make_task("in-context-markov", num_states=3, length=60)
+    alone, both = Mixture(parts=(one,)), Mixture(parts=(one, two), weights=(3, 1))
+    assert alone.ceiling == pytest.approx(one.ceiling)
+    assert alone.floors == pytest.approx(one.floors)
+    assert alone.determined("test") == one.determined("test") is False
+    assert min(one.ceiling, two.ceiling) < both.ceiling < max(one.ceiling, two.ceiling)
