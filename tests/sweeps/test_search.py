@@ -62,7 +62,7 @@ def test_tuning_goes_on_where_it_stopped_and_chooses_the_best(tmp_path):
     assert [t.number for t in tuned.trials] == list(range(6))
     assert calls[3] == calls[2]
     assert len(calls) == 7
-    best = max(tuned.trials, key=lambda t: (t.value, -t.number))
+    best = max(tuned.trials, key=lambda t: (t.value, -t.loss, -t.number))
     assert (tuned.lr, tuned.trial) == (best.lr, best.number)
     before = len(calls)
     assert tune(made, "arm", 6, storage, run) == tuned

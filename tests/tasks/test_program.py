@@ -102,7 +102,6 @@ BAD = [
     (["show", "mqar", "length="], "'length=' is not a setting"),
     (["show", "mqar", "length=64", "length=32"], "length is given twice: 64 and 32"),
     (["show", "mqar", "random_fill=maybe"], "random_fill"),
-    (["show", "copying", "vocab_size=4", "num_tokens=1", "length=2"], "make the task larger"),
     (["show", "mqar", "out=x.jpg"], "out=x.jpg: a picture file, such as x.png"),
     (["show", "mqar", "out=no/x.png"], "there is no folder no; make it first"),
     (["list", "mqar"], "list takes no words, got 'mqar'; perhaps: show mqar"),
@@ -119,6 +118,17 @@ def test_a_bad_word_is_one_line_and_2(
     assert captured.err.startswith("tasks: ")
     assert len(captured.err.splitlines()) == 1
     assert not captured.out
+
+
+def test_a_split_without_examples_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["make", "parity", "length=1", "min_length=1", "split=test", f"out={tmp_path}"]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert "make the task larger" in error
+    assert not list(tmp_path.rglob("*.npy"))
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
