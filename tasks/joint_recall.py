@@ -89,10 +89,8 @@ class JointRecall(Task, kind="joint-recall"):
             "context": self.max_contexts,
             "group": self.max_contexts * (self.levels - 1),
         }
-        ids, start = (
-            {"pad": range(1), "begin": range(1, 2), "separator": range(SEPARATOR, FIRST)},
-            FIRST,
-        )
+        ids = {"pad": range(1), "begin": range(1, 2), "separator": range(SEPARATOR, FIRST)}
+        start = FIRST
         for name, num in sizes.items():
             if num:
                 ids[name] = range(start, start + num)
