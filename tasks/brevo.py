@@ -68,7 +68,7 @@ class Brevo(Task, kind="brevo"):
 
     def problems(self) -> Iterator[str]:
         yield from self.names.problems(self.max_nodes)
-        least = 4 + 2 * (self.max_nodes - 1 - (self.max_nodes - 1) // self.max_degree)
+        least = 4 + 2 * max(1, self.max_nodes - 1 - (self.max_nodes - 1) // self.max_degree)
         if self.max_length < least * self.min_name_tokens:
             yield (
                 f"max_length={self.max_length} holds no graph of max_nodes={self.max_nodes}: "

@@ -100,20 +100,21 @@ class ContinuousRecall(Task, kind="continuous-recall"):
         return _vectors(self.num_keys + self.num_values, self.dim, self.table_seed)
 
     def draw(self, keys: Words, split: str) -> Content:
+        """Keys and values as the first pass shows them; the orders of other passes and queries."""
         num = self.num_pairs
-        fields = range(PASSES, PASSES + self.num_passes)
-        shown = [permutation(keys, field, num) for field in fields]
+        fields = (*range(PASSES, PASSES + self.num_passes - 1), QUERIES)
+        orders = [permutation(keys, field, num) for field in fields]
         return {
             "keys": many_distinct(keys, KEYS, num, self.num_keys),
             "values": many_distinct(keys, VALUES, num, self.num_values),
-            "shown": np.concatenate(shown, axis=1),
-            "queries": permutation(keys, QUERIES, num),
+            "orders": np.concatenate(orders, axis=1),
         }
 
     def render(self, content: Content, keys: Words, split: str) -> Batch:
-        shown, queries, num = content["shown"], content["queries"], self.num_pairs
-        which = np.concatenate([shown, queries], axis=1)
-        seen = shown.shape[1]
+        num, seen = self.num_pairs, self.length - self.num_pairs
+        first = np.broadcast_to(np.arange(num), (len(keys), num))
+        which = np.concatenate([first, content["orders"]], axis=1)
+        shown, queries = which[:, :seen], which[:, seen:]
         told = np.take_along_axis(content["values"], shown, axis=1)
         rows = np.full((*which.shape, 2), self.num_keys + self.num_values)  # of self._vectors
         rows[:, :, 0] = np.take_along_axis(content["keys"], which, axis=1)

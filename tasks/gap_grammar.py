@@ -6,7 +6,8 @@
 Source:  SelectivBench, arXiv:2601.12598.
 Differs: written anew from its description: a grammar is fixed by `grammar_seed` and shared by all
          splits; a walk starts in a fixed state, so that without noise the state is always known.
-         Noise is ours: the walk goes on, another symbol is shown, and it is no target.
+         Noise is ours: the walk goes on, a symbol drawn from all is shown (now and then the
+         true one), and it is no target.
          Upstream seeds each example with seed times number, which makes example 0 the same
          for every seed.
 """
@@ -39,8 +40,9 @@ class GapGrammar(Task, kind="gap-grammar"):
     A state shows one symbol and has num_out successors with different symbols, equally likely.
     There are num_symbols states with a symbol each, and `ambiguity` more that share symbols with
     them: then the last symbol is not enough.  Each position is a gap with probability gap_rate.
-    Targets are random: accuracy ends at 1 / num_out; see `allowed`.  noise > 0: a symbol is shown
-    as any other with this probability, so that the state must be inferred; see `true_probs`.
+    Targets are random: accuracy ends at 1 / num_out; see `allowed`.  noise > 0: with
+    this probability one of all symbols is shown in a symbol's place, now and then the true one,
+    so that the state must be inferred; see `true_probs`.
     """
 
     factors: ClassVar[dict[str, str]] = {
@@ -123,24 +125,27 @@ class GapGrammar(Task, kind="gap-grammar"):
     def determined(self, split: str) -> bool:
         return False
 
-    def draw(self, keys: Words, split: str) -> Content:
+    def walks(self, keys: Words) -> tuple[Integers, Integers]:
+        """What is read and one symbol more, and targets.                   (B, L + 1), (B, L)"""
         from tasks._loops.gap_grammar import walk
 
         tokens = np.empty((len(keys), self.length + 1), np.int64)
         targets = np.empty((len(keys), self.length), np.int64)
         limit, noise = (U(int(share * 2**32)) for share in (self.gap_rate, self.noise))
         walk(keys, (*self.grammar, limit, noise, self.num_gaps, IGNORE), (tokens, targets))
-        return {"tokens": tokens, "targets": targets}
+        return tokens, targets
+
+    def draw(self, keys: Words, split: str) -> Content:
+        """What is read: neither the last target, nor which symbols are noise."""
+        return {"tokens": self.walks(keys)[0][:, :-1]}
 
     def render(self, content: Content, keys: Words, split: str) -> Batch:
-        tokens, targets = content["tokens"], content["targets"]
-        gap = tokens[:, :-1] >= self.num_symbols
+        tokens, targets = content["tokens"], self.walks(keys)[1]
+        gap = tokens >= self.num_symbols
         places = np.arange(1, self.length + 1)
         since = places - np.maximum.accumulate(np.where(gap, 0, places), axis=1)
         scored = (targets != IGNORE).sum(axis=1)
-        return Batch.of(
-            tokens[:, :-1].copy(), targets, num_targets=scored, longest_gap=since.max(axis=1)
-        )
+        return Batch.of(tokens.copy(), targets, num_targets=scored, longest_gap=since.max(axis=1))
 
     def states(self, inputs: NDArray[Any]) -> Integers:
         """The state behind each position, -1 where there is none; without noise.     (B, L)"""
@@ -275,7 +280,7 @@ PUBLISHED = (
         upstream="not used: written anew",
         differs=(
             "ambiguity counts states that share a symbol",
-            "noise shows another symbol, drawn from all",
+            "noise shows a symbol drawn from all, now and then the true one",
             "gap ids and successors of a state are as in the default",
         ),
         value=GapGrammar(num_symbols=41, ambiguity=24, gap_rate=0.1, noise=0.2),

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tasks.batch import IGNORE, Batch
-from tasks.counting import power, subsets
+from tasks.counting import MANY, power, subsets
 from tasks.rng import Floats, Integers, Words, distinct, example_keys, integers
 from tasks.task import Content, Task
 from zoo.spec import Context
@@ -98,9 +98,16 @@ class InContextBoolean(Task, kind="in-context-boolean"):
 
     @property
     def num_contents(self) -> int:
-        """Bits of the points that may be anything."""
-        free = self.num_relevant if self.family == "conjunction" else 0
-        return power(2, (self.num_bits - free) * self.num_points)
+        """As many equally likely sequences of points as coincide as often under one function.
+
+        Half of a conjunction's points are among 2^(n - r) that are T, half among the others: two
+        are the same with probability 2^(r - 2) / (2^r - 1) / 2^(n - r).
+        """
+        if self.family == "parity":
+            return power(2, self.num_bits * self.num_points)
+        num, relevant = min(self.num_points, 64), self.num_relevant  # 64 points are 2^64 or more
+        whole = ((2**relevant - 1) * 2 ** (self.num_bits + 2)) ** num // 4 ** (relevant * num)
+        return min(whole, MANY)
 
     def determined(self, split: str) -> bool:
         return False  # before the function is known

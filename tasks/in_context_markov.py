@@ -127,11 +127,11 @@ class InContextMarkov(Task, kind="in-context-markov"):
         and k^order times as much at most where the first tokens follow their chain.
         """
         num, alpha = self.num_states, self.alpha
-        steps = self.length + 1 - self.order
+        steps = self.length - self.order
         constant = math.prod((alpha + i) / (num * alpha + i) for i in range(steps))
         constant *= num if self.init == "stationary" else num ** (1 - self.order)
         constant = max(constant, 2.0**-40)
-        return min(power(num, self.length + 1), int(num / constant**2))
+        return min(power(num, self.length), int(num / constant**2))
 
     def determined(self, split: str) -> bool:
         return False
@@ -144,7 +144,8 @@ class InContextMarkov(Task, kind="in-context-markov"):
         ends = np.cumsum(shares, axis=-1)
         return np.floor(ends[:, :, :-1] / ends[:, :, -1:] * 2.0**32).astype(np.uint64)
 
-    def draw(self, keys: Words, split: str) -> Content:
+    def walks(self, keys: Words) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Chains, and their walks with the last target.               (B, R, k - 1), (B, L + 1)"""
         from tasks._loops.in_context_markov import start, walk
 
         tokens = np.empty((len(keys), self.length + 1), np.int64)
@@ -153,14 +154,18 @@ class InContextMarkov(Task, kind="in-context-markov"):
             rows = np.empty(len(keys), np.int64)
             start(keys, limits, rows)
         walk(keys, limits, self.order, rows, tokens)
-        return {"tokens": tokens}
+        return limits, tokens
+
+    def draw(self, keys: Words, split: str) -> Content:
+        """What is read: the last token is not."""
+        return {"tokens": self.walks(keys)[1][:, :-1]}
 
     def render(self, content: Content, keys: Words, split: str) -> Batch:
-        tokens = content["tokens"]
+        limits, tokens = self.walks(keys)
         targets = tokens[:, 1:].copy()
         targets[:, : self.order - 1] = IGNORE
-        certainty = (_shares(self.chains(keys)).max(axis=-1).mean(axis=-1) * 10).astype(np.int64)
-        return Batch.of(tokens[:, :-1].copy(), targets, certainty=certainty)
+        certainty = (_shares(limits).max(axis=-1).mean(axis=-1) * 10).astype(np.int64)
+        return Batch.of(content["tokens"].copy(), targets, certainty=certainty)
 
     def counted(self, inputs: NDArray[Any], order: int | None = None) -> Floats:
         """What counting behind `order` tokens predicts at each position.          (B, L, k)"""

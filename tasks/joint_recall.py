@@ -30,7 +30,7 @@ from zoo.spec import Context
 
 SIZES, CONTEXTS, NAMES, VALUES, BLOCKS, BEFORE, AFTER = range(1, 8)
 GROUPS, GROUP_ORDER, FIRST_BLOCKS = range(8, 11)
-FIRST = 3  # ids: 0 padding, 1 begin, 2 separator, then values, keys, contexts, groups
+SEPARATOR, FIRST = 2, 3  # ids: 0 padding, 1 begin, 2, then values, keys, contexts, groups
 
 
 class JointRecall(Task, kind="joint-recall"):
@@ -89,7 +89,8 @@ class JointRecall(Task, kind="joint-recall"):
             "context": self.max_contexts,
             "group": self.max_contexts * (self.levels - 1),
         }
-        ids, start = {"pad": range(1), "begin": range(1, 2), "separator": range(2, FIRST)}, FIRST
+        ids = {"pad": range(1), "begin": range(1, 2), "separator": range(SEPARATOR, FIRST)}
+        start = FIRST
         for name, num in sizes.items():
             if num:
                 ids[name] = range(start, start + num)
@@ -143,7 +144,11 @@ class JointRecall(Task, kind="joint-recall"):
             * power(self.num_values, contexts**self.levels * keys)
         )
 
-    def draw(self, keys: Words, split: str) -> Content:
+    def chosen(self, keys: Words) -> Content:
+        """What is drawn: ids in use, values, and orders of the blocks and keys of either half.
+
+        Several choices can show the same text, of which only the order of the names differs.
+        """
         contexts, names = self.numbers
         shape = (len(keys), *self.shape)
         num_blocks, num_cells = shape[1] * shape[2], prod(self.shape)
@@ -168,7 +173,7 @@ class JointRecall(Task, kind="joint-recall"):
 
         known = used[..., None] & (np.arange(shape[3]) < columns[..., None, None])
         values = integers(keys, VALUES, num_cells, self.num_values)
-        content = {
+        drawn = {
             "sizes": sizes,
             "contexts": _cut(permutation(keys, CONTEXTS, shape[2]), blocks),
             "names": _cut(permutation(keys, NAMES, shape[3]), columns),
@@ -178,25 +183,25 @@ class JointRecall(Task, kind="joint-recall"):
             "after": of_keys(AFTER, self.num_queries or shape[3]),
         }
         if self.levels == 2:
-            content["first_blocks"] = of_contexts(FIRST_BLOCKS)
-            content["groups"] = _cut(permutation(keys, GROUPS, shape[1]), blocks)
-            content["group_order"] = orders(words(keys, GROUP_ORDER, shape[1]), sizes[:, 0])
-        return content
+            drawn["first_blocks"] = of_contexts(FIRST_BLOCKS)
+            drawn["groups"] = _cut(permutation(keys, GROUPS, shape[1]), blocks)
+            drawn["group_order"] = orders(words(keys, GROUP_ORDER, shape[1]), sizes[:, 0])
+        return drawn
 
-    def render(self, content: Content, keys: Words, split: str) -> Batch:
+    def written(self, drawn: Content) -> Content:
+        """The text of these choices, and its sizes: text (B, L), sizes (B, 2)."""
         from tasks._loops.joint_recall import write
 
-        shape, sizes = (len(keys), *self.shape), content["sizes"]
-        inputs = np.zeros((len(keys), self.context.length), np.int64)
-        targets = np.full(inputs.shape, IGNORE)
-        one = np.zeros((len(keys), 1), np.int64)  # group, if there are none
-        as_written = np.tile(np.arange(shape[2]), (len(keys), shape[1]))
-        of_contexts = [content.get("first_blocks", as_written), content["blocks"]]
-        used = [sizes, content.get("groups", one), content["contexts"], content["names"]]
+        shape, sizes = self.shape, drawn["sizes"]
+        text = np.zeros((len(sizes), self.context.length), np.int64)
+        one = np.zeros((len(sizes), 1), np.int64)  # group, if there are none
+        as_written = np.tile(np.arange(shape[1]), (len(sizes), shape[0]))
+        of_contexts = [drawn.get("first_blocks", as_written), drawn["blocks"]]
+        used = [sizes, drawn.get("groups", one), drawn["contexts"], drawn["names"]]
         turned = (
-            content.get("group_order", one),
-            np.stack(of_contexts, axis=1).reshape(-1, 2, *shape[1:3]),
-            np.stack([content["before"], content["after"]], axis=1).reshape(-1, 2, *shape[1:]),
+            drawn.get("group_order", one),
+            np.stack(of_contexts, axis=1).reshape(-1, 2, *shape[:2]),
+            np.stack([drawn["before"], drawn["after"]], axis=1).reshape(-1, 2, *shape),
         )
         ids = self.vocabulary
         first = [
@@ -204,8 +209,19 @@ class JointRecall(Task, kind="joint-recall"):
         ]
         own = 0 if self.shared_keys else self.max_keys
         law = (*first, self.levels == 2, self.num_queries, own)
-        write((*used, content["values"].reshape(shape)), turned, law, (inputs, targets))
-        num, names = sizes.T
+        write((*used, drawn["values"].reshape(-1, *shape)), turned, law, text)
+        return {"text": text, "sizes": sizes}
+
+    def draw(self, keys: Words, split: str) -> Content:
+        """The text itself: all of it is shown, and what is not shown tells nothing apart."""
+        return self.written(self.chosen(keys))
+
+    def render(self, content: Content, keys: Words, split: str) -> Batch:
+        inputs, ids = content["text"].copy(), self.vocabulary["key"]
+        again = np.logical_or.accumulate(inputs == SEPARATOR, axis=1)
+        due = again & (inputs >= ids.start) & (inputs < ids.stop)
+        targets = np.where(due, np.roll(inputs, -1, axis=1), IGNORE)  # the value stands behind
+        num, names = content["sizes"].T
         factors = {"num_contexts": num, "num_keys": names}
         return Batch.padded(inputs, targets, self.positions(num, names), **factors)
 

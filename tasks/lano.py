@@ -23,7 +23,7 @@ from pydantic import BeforeValidator, Field
 from tasks.batch import IGNORE, Batch, scatter
 from tasks.grammars import LONGEST_RULE, Grammar, Rules, grammar_of, random_rules, read
 from tasks.published import Preset
-from tasks.rng import Floats, U, Words, example_keys
+from tasks.rng import Floats, Integers, U, Words, example_keys
 from tasks.task import Content, Task, Writing
 from zoo.spec import Context
 
@@ -162,7 +162,8 @@ class Lano(Task, kind="lano"):
         tables, levels = self.rules.tables, self.rules.levels
         return tables.rules, tables.starts, sum(self.rules.sizes[:-1]), len(levels)
 
-    def draw(self, keys: Words, split: str) -> Content:
+    def texts(self, keys: Words) -> tuple[Integers, Integers]:
+        """Sentences or windows with the last target, and their lengths.       (B, L + 1), (B,)"""
         from tasks._loops.lano import pack, write
 
         tokens = np.zeros((len(keys), self.context.length + 1), np.int64)
@@ -171,10 +172,16 @@ class Lano(Task, kind="lano"):
             pack(keys, self._drawing(), self.most, tokens)
         else:
             write(keys, self._drawing(), self.most, tokens, lengths)
-        return {"tokens": tokens, "lengths": lengths[:, None]}
+        return tokens, lengths
+
+    def draw(self, keys: Words, split: str) -> Content:
+        """Of a window what is read: the last target is not.  A sentence's is END."""
+        tokens, lengths = self.texts(keys)
+        return {"tokens": tokens[:, :-1] if self.packed else tokens, "lengths": lengths[:, None]}
 
     def render(self, content: Content, keys: Words, split: str) -> Batch:
-        tokens, lengths = content["tokens"].copy(), content["lengths"]
+        tokens = self.texts(keys)[0] if self.packed else content["tokens"].copy()
+        lengths = content["lengths"]
         targets = tokens[:, 1:].copy()
         targets[targets <= BOS] = IGNORE  # BOS says nothing: only a packed window has it inside
         if not self.packed:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import ceil
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -21,14 +22,13 @@ from pydantic import Field
 
 from tasks.batch import IGNORE, Batch, scatter
 from tasks.counting import arrangements, power
-from tasks.floors import binomial, hypergeometric, majority
+from tasks.floors import RARE, Law, by_majority, hypergeometric, thinned
 from tasks.published import Preset
 from tasks.rng import Integers, Words, distinct, integers, permutation
 from tasks.task import Content, Task
 from zoo.spec import Context
 
 NAMES, DIGITS, ASKED, SHARED, LAST, PLACES = range(1, 7)
-RARE = 1e-12  # of the cases of a floor: left out
 SEP, NEWLINE, DIGIT, FIRST = 0, 1, 2, 12  # ids: marks, ten digits, first names, last names
 
 
@@ -70,6 +70,8 @@ class Phonebook(Task, kind="phonebook"):
             )
         if not self.shared_first:
             return
+        if not self.num_shared:
+            yield self._none_shared()
         if self.num_shared >= self.num_last:
             yield (
                 f"shared_first={self.shared_first} gives {self.num_shared + 1} entries one first "
@@ -81,6 +83,20 @@ class Phonebook(Task, kind="phonebook"):
                 f"shared_first={self.shared_first} leaves {others} entries for the other first "
                 f"names: needs num_first >= {1 + -(-others // self.num_last)}"
             )
+
+    def _none_shared(self) -> str:
+        """Why no entry would share the first name."""
+        others = self.num_entries - 1
+        if not others:
+            return (
+                f"shared_first={self.shared_first} has no other entry of num_entries=1 to share a "
+                "name with: needs num_entries >= 2, or shared_first=0"
+            )
+        least = ceil(500_000 / others) / 1_000_000
+        return (
+            f"shared_first={self.shared_first} of the {others} other entries of num_entries="
+            f"{self.num_entries} rounds to none: needs >= {least}, or 0 for names drawn freely"
+        )
 
     @property
     def num_shared(self) -> int:
@@ -118,31 +134,39 @@ class Phonebook(Task, kind="phonebook"):
         """Knowing which numbers are in the book, not whose: the likeliest next digit of those
         that begin as what is written so far.  Of whole numbers: one of them.
 
-        With shared_first, the same among the entries with its first name, or with its last name.
+        Then the same among the entries with the first name asked for, or with the last name.
         """
         others = self.num_entries - self.num_examples - 1  # that may be asked for
-        found = {"digits of any number in the book": self._floor(others)}
+        whole = np.zeros(others + 1)
+        whole[others] = 1.0
+        laws = (whole, *self._namesakes(others))
+        names = ("digits of any number in the book", "numbers of its first name")
+        return dict(zip((*names, "numbers of its last name"), map(self._floor, laws), strict=True))
+
+    def _namesakes(self, others: int) -> tuple[Law, Law]:
+        """Of so many other entries, how many have the first name asked for, and the last name."""
+        first, last = self.num_last - 1, self.num_first - 1  # other names with either
         if not self.shared_first:
-            return found
-        places, last = (self.num_first - 1) * self.num_last, self.num_first - 1
+            names = self.num_first * self.num_last - 1
+            return hypergeometric(names, first, others), hypergeometric(names, last, others)
         with_first = hypergeometric(self.num_entries - 1, self.num_shared, others)
         with_last = np.zeros(others + 1)
-        for n, p in enumerate(with_first):
-            with_last[: others - n + 1] += p * np.array(hypergeometric(places, last, others - n))
-        by_first, by_last = (
-            sum(float(p) * self._floor(n) for n, p in enumerate(law) if p > RARE)
-            for law in (with_first, with_last)
-        )
-        by_name = {"numbers of its first name": by_first, "numbers of its last name": by_last}
-        return {**found, **by_name}
+        for n in np.flatnonzero(with_first > RARE):  # those have other last names
+            rest = others - int(n)
+            with_last[: rest + 1] += with_first[n] * hypergeometric(
+                last * self.num_last, last, rest
+            )
+        return with_first, with_last
 
-    def _floor(self, others: int) -> float:
-        """The likeliest next digit of a number and so many others that begin as it does so far."""
-        digits = [
-            sum(p * majority(1 + n, 10) for n, p in enumerate(binomial(others, 10.0**-j)) if p)
-            for j in range(self.num_digits)
-        ]
-        return float(sum(digits) / self.num_digits)
+    def _floor(self, law: Law) -> float:
+        """The likeliest next digit of a number and of as many others, as the law says, that begin
+        as it does so far.
+        """
+        right = 0.0
+        for _ in range(self.num_digits):
+            right += by_majority(law, 10)
+            law = thinned(law, 1 / 10)
+        return right / self.num_digits
 
     @property
     def answers_follow(self) -> bool:

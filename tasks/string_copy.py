@@ -7,7 +7,8 @@ Source:  Jelassi et al. 2024, "Repeat After Me", arXiv:2402.01032, section 3;
          sjelassi/transformers_ssm_copy@1f32ac6 synthetic_exps/data_utils.py.
 Differs: splits share no example; upstream draws fresh ones from global generators.  Tests are not
          padded to a fixed context.  In a packed window an example that is cut is not scored, as
-         upstream.  `reverse` is the palindrome of later studies.
+         upstream.  With `packed` splits share no window, but may share strings, as upstream.
+         `reverse` is the palindrome of later studies.
 """
 
 from __future__ import annotations

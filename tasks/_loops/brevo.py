@@ -21,11 +21,11 @@ def graph(start: Any, num: int, most: int, edges: Ids) -> Any:
     """Edges (dependency, user) of nodes in an order that they allow; their number, the sources.
 
     Each node behind the sources depends on 1..most of the earlier ones with fewer than `most`
-    users: the number is uniform, then the choice.
+    users: the number is uniform, then the choice.  Not all nodes are sources.
     """
     users = np.zeros(num, np.int64)
     free = np.empty(num, np.int64)  # earlier nodes that can take one more user
-    sources = 1 + below(word(start, 0), (num - 1) // most + 1)
+    sources = 1 + below(word(start, 0), min((num - 1) // most + 1, num - 1))
     num_free = num_edges = 0
     slot = 1
     for i in range(num):

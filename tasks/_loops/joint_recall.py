@@ -12,7 +12,7 @@ Ids = NDArray[np.int64]
 
 
 @njit(cache=True)
-def write(content: Any, orders: Any, law: Any, arrays: Any) -> None:
+def write(content: Any, orders: Any, law: Any, text: Ids) -> None:
     """BOS, each context with its keys and values, SEP, and again in another order, as far as asked.
 
     With two levels the contexts stand in groups, each behind its group's id.
@@ -26,33 +26,30 @@ def write(content: Any, orders: Any, law: Any, arrays: Any) -> None:
              law      the first ids of values, keys, contexts, groups; whether there are groups;
                       how many keys of a context are asked for, 0: all; how many ids of keys each
                       context has of its own, 0: none
-             arrays   inputs, targets, to be filled                              (B, L)
+             text     to be filled                                              (B, L)
     """
     sizes, groups, contexts, names, values = content
     of_groups, of_contexts, of_keys = orders
     value_id, key_id, context_id, group_id, grouped, num_asked, own = law
-    inputs, targets = arrays
     for b in range(sizes.shape[0]):
         num_contexts, num_keys = sizes[b]
-        inputs[b, 0] = 1
+        text[b, 0] = 1
         t = 1
         for half in range(2):
             shown = num_asked if half and num_asked else num_keys
             for h in range(num_contexts if grouped else 1):
                 g = of_groups[b, h] if half else h
                 if grouped:
-                    inputs[b, t] = group_id + groups[b, g]
+                    text[b, t] = group_id + groups[b, g]
                     t += 1
                 for i in range(num_contexts):
                     c = of_contexts[b, half, g, i]
-                    inputs[b, t] = context_id + contexts[b, c]
+                    text[b, t] = context_id + contexts[b, c]
                     t += 1
                     for k in of_keys[b, half, g, c, :shown]:
-                        inputs[b, t] = key_id + contexts[b, c] * own + names[b, k]
-                        inputs[b, t + 1] = value_id + values[b, g, c, k]
-                        if half:
-                            targets[b, t] = value_id + values[b, g, c, k]
+                        text[b, t] = key_id + contexts[b, c] * own + names[b, k]
+                        text[b, t + 1] = value_id + values[b, g, c, k]
                         t += 2
             if not half:
-                inputs[b, t] = 2
+                text[b, t] = 2
                 t += 1

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import tasks
 from tasks import rng
@@ -74,6 +75,8 @@ FIELDS: list[dict[str, Any]] = [
     {"max_nodes": 20, "num_letters": 40, "max_degree": 2},
     {"max_nodes": 3, "num_letters": 3, "size_law": "fixed"},
     {"max_nodes": 12, "max_length": 60},
+    {"max_nodes": 8, "max_degree": 1},
+    {"max_nodes": 3, "max_degree": 1, "query": "uniform"},
 ]
 
 
@@ -202,6 +205,17 @@ def test_long_examples_are_drawn_again() -> None:
     assert task.generate(range(300), "test").lengths.max() <= 60
     with pytest.raises(ValueError, match="max_length=24: hardly any example of max_nodes=12 fits"):
         Brevo(max_nodes=12, max_length=24).generate(range(300), "test")
+
+
+def test_one_dependency_and_one_user_make_paths() -> None:
+    """Some node depends on another, so that there is one to ask for: 1 to N - 1 sources."""
+    task = Brevo(max_nodes=5, max_degree=1)
+    batch = task.generate(range(4000), "test")
+    counts = np.bincount(batch.factors["num_edges"])
+    assert [*np.flatnonzero(counts)] == [1, 2, 3, 4]
+    assert stats.chisquare(counts[1:]).pvalue > 1e-4
+    assert np.array_equal(batch.factors["num_written"], batch.factors["depth"] + 1)
+    assert task.admissible(batch).sum(axis=1).max() == 1
 
 
 def test_published_settings() -> None:

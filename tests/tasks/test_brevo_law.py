@@ -64,7 +64,7 @@ def plain_graph(drawn: list[int], num: int, most: int) -> list[tuple[int, int]]:
     def pick(high: int) -> int:
         return (next(take) >> 32) * high >> 32
 
-    sources = 1 + pick((num - 1) // most + 1)
+    sources = 1 + pick(min((num - 1) // most + 1, num - 1))
     edges: list[tuple[int, int]] = []
     free: list[int] = []
     for i in range(num):

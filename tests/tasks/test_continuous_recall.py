@@ -25,8 +25,7 @@ def test_the_layout() -> None:
     content = {
         "keys": np.array([[4, 1]]),
         "values": np.array([[0, 2]]),
-        "shown": np.array([[0, 1, 1, 0]]),
-        "queries": np.array([[1, 0]]),
+        "orders": np.array([[1, 0, 1, 0]]),
     }
     batch = task.render(content, keys(1), "train")
     names, values = task.tables
@@ -60,12 +59,12 @@ def test_the_table_is_on_the_sphere() -> None:
 
 
 def test_pairs_orders_and_queries_are_uniform() -> None:
-    task = ContinuousRecall(num_pairs=3, num_keys=7, num_values=5, num_passes=2)
+    task = ContinuousRecall(num_pairs=3, num_keys=7, num_values=5, num_passes=3)
     drawn = task.draw(keys(6000), "train")
     for i in range(3):
         assert stats.chisquare(np.bincount(drawn["keys"][:, i], minlength=7)).pvalue > 1e-4
         assert stats.chisquare(np.bincount(drawn["values"][:, i], minlength=5)).pvalue > 1e-4
-    for order in (drawn["shown"][:, :3], drawn["shown"][:, 3:], drawn["queries"]):
+    for order in drawn["orders"].reshape(-1, 3, 3).swapaxes(0, 1):
         counts = np.unique(order @ np.array([9, 3, 1]), return_counts=True)[1]
         assert len(counts) == 6
         assert stats.chisquare(counts).pvalue > 1e-4
@@ -89,6 +88,21 @@ def test_every_query_is_answered_by_its_pair(fields: dict[str, Any]) -> None:
             gaps.append(t - at[-1])
         assert batch.factors["longest_gap"][i] == max(gaps)
     assert (batch.mask.sum(axis=1) == task.num_pairs).all()
+
+
+@pytest.mark.parametrize("num_passes", [1, 2])
+def test_no_text_is_in_two_splits(num_passes: int) -> None:
+    """However the pairs were numbered, the same vectors are one content."""
+    fields = {"num_pairs": 2, "num_keys": 4, "num_values": 3, "dim": 4, "num_passes": num_passes}
+    task = tasks.make_task("continuous-recall", **fields)
+    assert task.partitioned
+    train, test = (
+        {row.tobytes() for row in task.generate(range(5000), split).inputs}
+        for split in ("train", "test")
+    )
+    assert test
+    assert not train & test
+    assert len(train) > 50
 
 
 def test_naming_a_value_shown_scores_the_floor() -> None:

@@ -216,7 +216,7 @@ def test_the_loop_is_its_plain_statement() -> None:
     successors, symbols = task.grammar
     some = keys(20)
     gaps, steps = rng.words(some, 1, 41), rng.words(some, 2, 41)
-    tokens = task.draw(some, "train")["tokens"]
+    tokens = task.walks(some)[0]
     for b in range(20):
         state, walk = 0, []
         for t in range(41):
@@ -227,6 +227,21 @@ def test_the_loop_is_its_plain_statement() -> None:
                 state = int(successors[state, drawn * 3 >> 32])
                 walk.append(int(symbols[state]))
         assert tokens[b].tolist() == walk
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_no_walk_is_in_two_splits(noise: float) -> None:
+    """Equal inputs are one content, whatever comes behind them and whichever symbol is noise."""
+    task = GapGrammar(
+        length=10, num_symbols=3, num_out=2, num_gaps=1, gap_rate=0.2, noise=noise, ambiguity=2
+    )
+    assert task.partitioned
+    train, test = (
+        {row.tobytes() for row in task.generate(range(3000), split).inputs}
+        for split in ("train", "test")
+    )
+    assert test
+    assert not train & test
 
 
 def test_published_settings() -> None:

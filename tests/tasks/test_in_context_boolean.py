@@ -137,6 +137,24 @@ def test_the_last_label_is_not_read() -> None:
     assert task.generate([0]).inputs.shape == (1, 7)
 
 
+def test_points_of_which_all_bits_are_relevant_are_counted() -> None:
+    """Of one T point and three F ones two points agree with probability 1/4 + 1/12."""
+    counts = [InContextBoolean(num_bits=2, num_points=n).num_contents for n in (1, 2, 5, 40)]
+    assert counts == [3, 9, 243, 3**40]
+    assert not InContextBoolean(num_bits=2, num_points=40).partitioned
+    assert InContextBoolean(num_bits=1, num_relevant=1, num_points=9).num_contents == 2**9
+    task = InContextBoolean(num_bits=4, num_relevant=2, num_points=1)
+    tokens = task._points(keys(6000))[0].reshape(6000, 4) @ [8, 4, 2, 1]
+    functions = rng.distinct(keys(6000), 1, 2, 4) @ [4, 1] * 4
+    functions += rng.integers(keys(6000), 2, 2, 2) @ [2, 1]
+    pairs = same = 0.0
+    for number in np.unique(functions):
+        counts = np.bincount(tokens[functions == number])
+        pairs += counts.sum() * (counts.sum() - 1)
+        same += (counts * (counts - 1)).sum()
+    assert pairs / same == pytest.approx(task.num_contents, rel=0.05)
+
+
 def test_examples_read_as_points_and_labels() -> None:
     task = InContextBoolean(num_bits=3, num_points=2)
     assert " ".join(spelled(task, [0, 1, 1, 2, 1, 1, 0])) == "0 1 1 F 1 1 0"

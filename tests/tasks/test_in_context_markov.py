@@ -39,7 +39,8 @@ def test_the_loop_is_its_plain_statement() -> None:
     task = InContextMarkov(num_states=4, order=2, length=30)
     some = keys(20)
     limits = task.chains(some)
-    tokens = task.draw(some, "train")["tokens"]
+    tokens = task.walks(some)[1]
+    assert np.array_equal(task.draw(some, "train")["tokens"], tokens[:, :-1])
     first, steps = rng.words(some, 2, 31), rng.words(some, 3, 31)
     for b in range(20):
         walk: list[int] = []
@@ -86,7 +87,7 @@ def test_a_stationary_walk_begins_as_it_goes_on() -> None:
     for init, low, high in (("stationary", -0.015, 0.015), ("uniform", 0.04, 0.12)):
         task = InContextMarkov(init=init, length=60)
         some = keys(6000)
-        tokens = task.draw(some, "train")["tokens"]
+        tokens = task.walks(some)[1]
         first, later = ((tokens[:, t, None] == tokens[:, 40:]).mean() for t in (0, 20))
         assert low < later - first < high
         limits = task.chains(some)
@@ -145,15 +146,30 @@ def test_the_chain_rule() -> None:
 
 
 def test_splits_share_nothing_although_some_sequences_are_likely() -> None:
-    """One state in a row for 100 steps has probability 2 / (101 * 102)."""
+    """One state in a row for 99 steps has probability 2 / (100 * 101)."""
     task = InContextMarkov()
-    assert task.num_contents == int(3 / (2 / (101 * 102)) ** 2)
+    assert task.num_contents == int(3 / (2 / (100 * 101)) ** 2)
     assert task.partitioned
     assert not InContextMarkov(num_states=8, length=256).partitioned
     batches = (task.generate(range(30_000), split) for split in ("train", "test"))
     train, test = ({row.tobytes() for row in batch.inputs} for batch in batches)
     assert len(train) < 30_000, "some return"
     assert not train & test
+
+
+@pytest.mark.parametrize("init", ["uniform", "stationary"])
+def test_the_last_token_is_not_read(init: str) -> None:
+    """Equal inputs are one content, whichever token is due at the end."""
+    for order in (1, 2):
+        fields = {"length": 3, "order": order, "init": init}
+        task = tasks.make_task("in-context-markov", **fields)
+        assert task.partitioned
+        train, test = (
+            {row.tobytes() for row in task.generate(range(3000), split).inputs}
+            for split in ("train", "test")
+        )
+        assert test
+        assert not train & test
 
 
 @pytest.mark.parametrize(("shape", "stored"), STORED.items(), ids=str)

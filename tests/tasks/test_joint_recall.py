@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def test_the_worked_example() -> None:
         "before": np.array([[0, 1, 1, 0]]),
         "after": np.array([[1, 0, 0, 1]]),
     }
-    batch = task.render(given, keys(1), "train")
+    batch = task.render(task.written(given), keys(1), "train")
     v, k, c = 3, 7, 9  # first ids
     first = [1, c, k, v + 3, k + 1, v, c + 1, k + 1, v + 1, k, v + 3, 2]
     second = [c + 1, k, v + 3, k + 1, v + 1, c, k + 1, v, k, v + 3]
@@ -146,7 +147,7 @@ def test_the_worked_example_of_two_levels() -> None:
         "groups": np.array([[1, 0]]),
         "group_order": np.array([[1, 0]]),
     }
-    batch = task.render(given, keys(1), "train")
+    batch = task.render(task.written(given), keys(1), "train")
     v, k, c, g = 3, 7, 8, 10  # first ids
     first = [1, g + 1, c, k, v + 3, c + 1, k, v, g, c + 1, k, v + 2, c, k, v + 1, 2]
     second = [g, c, k, v + 1, c + 1, k, v + 2, g + 1, c + 1, k, v, c, k, v + 3]
@@ -224,8 +225,8 @@ def test_published_settings() -> None:
 
 def test_the_plain_statement_of_the_loop() -> None:
     """The same text, block by block, in Python."""
-    drawn = SMALL.draw(keys(60), "train")
-    batch = SMALL.render(drawn, keys(60), "train")
+    drawn = SMALL.chosen(keys(60))
+    batch = SMALL.render(SMALL.draw(keys(60), "train"), keys(60), "train")
     first = {name: SMALL.vocabulary[name].start for name in ("value", "key", "context")}
     for i in range(60):
         contexts, names = drawn["sizes"][i].tolist()
@@ -241,6 +242,41 @@ def test_the_plain_statement_of_the_loop() -> None:
                     ]
             text += [2] * (1 - half)
         assert batch.inputs[i, : batch.lengths[i]].tolist() == text
+
+
+def of_sizes(contexts: tuple[int, int], names: tuple[int, int], **fields: Any) -> JointRecall:
+    """Two values, so that texts return often."""
+    ends = {"min_contexts": contexts[0], "max_contexts": contexts[1]}
+    ends |= {"min_keys": names[0], "max_keys": names[1]}
+    return JointRecall.model_validate({"num_values": 2, **ends, **fields})
+
+
+FEW = [
+    of_sizes((1, 1), (3, 3)),
+    of_sizes((2, 2), (2, 2)),
+    of_sizes((1, 2), (1, 3)),
+    of_sizes((2, 2), (2, 2), num_queries=1),
+    of_sizes((2, 2), (1, 2), shared_keys=False),
+    of_sizes((2, 2), (1, 1), levels=2),
+    of_sizes((1, 2), (1, 1), levels=2),
+]
+
+
+@pytest.mark.parametrize("task", FEW, ids=str)
+def test_no_text_is_in_two_splits(task: JointRecall) -> None:
+    """Whichever names and orders made it: a text has one content."""
+    assert task.partitioned
+    train, test = (
+        {row.tobytes() for row in task.generate(range(20_000), split).inputs}
+        for split in ("train", "test")
+    )
+    assert test
+    assert not train & test
+    batch = task.generate(range(2000))
+    texts: dict[bytes, set[int]] = {}
+    for row, key in zip(batch.inputs, task.content_key(range(2000)).tolist(), strict=True):
+        texts.setdefault(row.tobytes(), set()).add(key)
+    assert all(len(found) == 1 for found in texts.values())
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,18 @@ def test_the_loop_is_its_plain_statement() -> None:
         assert drawn["tokens"][b, num] == END
 
 
+def test_no_window_is_in_two_splits() -> None:
+    """Equal inputs are one content, whichever token is due behind a window."""
+    task = Lano(depth=2, packed=True, max_tokens=9)
+    assert task.partitioned
+    train, test = (
+        {row.tobytes() for row in task.generate(range(3000), split).inputs}
+        for split in ("train", "test")
+    )
+    assert test
+    assert not train & test
+
+
 def test_published_settings() -> None:
     shapes = {"3b": (6, 2, 2), "3h": (6, 2, 3), "3g": (6, 3, 3), "3f": (6, 3, 4)}
     shapes |= {"3j": (7, 3, 3), "3k": (7, 3, 4)}

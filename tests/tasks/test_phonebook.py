@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from tasks import rng
 from tasks.phonebook import Phonebook
 
 NO = -100
+ANY = "digits of any number in the book"
 
 
 def keys(num: int) -> rng.Words:
@@ -93,23 +96,27 @@ def test_places_of_shared_names_are_uniform() -> None:
     assert len(np.unique(drawn["names"])) == 36
 
 
+FREE = Phonebook(num_entries=12, num_first=4, num_last=9, num_digits=2, num_examples=3)
+
+
+@pytest.mark.parametrize("task", [SHARING, FREE], ids=["shared", "free"])
 @pytest.mark.parametrize("by", [0, 1])
-def test_one_name_alone_scores_its_floor(by: int) -> None:
+def test_one_name_alone_scores_its_floor(by: int, task: Phonebook) -> None:
     """The likeliest next digit of the numbers that begin so under this first or last name."""
-    batch = SHARING.generate(range(3000), "test")
+    batch = task.generate(range(3000), "test")
     right = 0
     for row, out in zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True):
         shown = [row[i : i + 6] for i in range(0, 15 * 6, 6)]
         again = [entry[:2] for entry in shown[12:]]
-        name = row[SHARING.due - 2 + by]
+        name = row[task.due - 2 + by]
         near = [e[3:5] for e in shown[:12] if e[:2] not in again and e[by] == name]
         for j in range(2):
-            written = row[SHARING.due + 1 : SHARING.due + 1 + j]
+            written = row[task.due + 1 : task.due + 1 + j]
             digits = Counter(n[j] for n in near if n[:j] == written)
-            right += digits.most_common(1)[0][0] == out[SHARING.due + j]
-    expected = list(SHARING.floors.values())[1 + by]
+            right += digits.most_common(1)[0][0] == out[task.due + j]
+    expected = list(task.floors.values())[1 + by]
     assert abs(right / 6000 - expected) < 4 * (0.25 / 6000) ** 0.5
-    assert SHARING.floor == max(SHARING.floors.values()) < 1
+    assert task.floor == max(task.floors.values()) < 1
 
 
 @pytest.mark.parametrize(("entries", "digits", "examples"), [(8, 2, 2), (20, 7, 0), (20, 3, 5)])
@@ -128,12 +135,62 @@ def test_numbers_without_names(entries: int, digits: int, examples: int) -> None
             near = Counter(n[j] for n in numbers if n[:j] == written)
             right += near.most_common(1)[0][0] == out[task.due + j]
     total = 1500 * digits
-    assert abs(right / total - (task.floor or 0)) < 4 * (0.25 / total) ** 0.5
+    assert abs(right / total - task.floors[ANY]) < 4 * (0.25 / total) ** 0.5
 
 
 def test_the_floor_of_the_known_sizes() -> None:
-    assert Phonebook(num_examples=0).floor == pytest.approx(0.807, abs=0.002)
-    assert Phonebook(num_entries=100, num_examples=0).floor == pytest.approx(0.7226, abs=0.001)
+    for entries, known in ((20, 0.807), (100, 0.7226), (600, 0.62415)):
+        task = Phonebook(num_entries=entries, num_examples=0 if entries < 600 else 2)
+        assert task.floors[ANY] == pytest.approx(known, abs=0.002)
+
+
+@pytest.mark.parametrize("by", [0, 1])
+def test_a_name_alone_among_few_entries(by: int) -> None:
+    """Eight entries of 256 names: hardly another one has the name, as is drawn here."""
+    task, gen = tasks.preset("phonebook-cpu"), np.random.default_rng(7)
+    right, num = 0.0, 4000
+    for _ in range(num):  # the first one is asked for, those of the last two are examples
+        names = gen.permutation(256)[:6]
+        names = names // 16 if by == 0 else names % 16
+        digits = gen.integers(0, 10, (6, 2))[names == names[0]]
+        begun = digits[digits[:, 0] == digits[0, 0]]
+        for column in (digits[:, 0], begun[:, 1]):
+            right += np.bincount(column).argmax() == column[0]
+    found = list(task.floors.values())[1 + by]
+    assert found == pytest.approx(0.9324, abs=1e-4)
+    assert abs(right / 2 / num - found) < 4 * (0.1 / 2 / num) ** 0.5
+
+
+EDGES: list[dict[str, Any]] = [  # names that all are used up, or none is left of
+    {"num_entries": 4, "num_first": 1, "num_last": 8, "shared_first": 1.0},
+    {"num_entries": 5, "num_first": 2, "num_last": 3, "shared_first": 0.5},
+    {"num_entries": 6, "num_first": 2, "num_last": 3, "shared_first": 0.4},
+    {"num_entries": 1, "num_first": 1, "num_last": 1},
+    {"num_entries": 6, "num_first": 2, "num_last": 3},
+]
+
+
+@pytest.mark.parametrize("fields", EDGES, ids=str)
+def test_floors_of_every_accepted_size(fields: dict[str, Any]) -> None:
+    for digits in (1, 2):
+        task = tasks.make_task("phonebook", num_digits=digits, num_examples=0, **fields)
+        assert all(0.1 < floor <= 1 for floor in task.floors.values())
+
+
+def test_floors_of_large_books_take_no_time() -> None:
+    start = time.perf_counter()
+    task = Phonebook(num_entries=600, num_last=400, shared_first=0.5)
+    assert list(task.floors.values()) == pytest.approx([0.62415, 0.66057, 0.95766], abs=1e-5)
+    assert time.perf_counter() - start < 2
+
+
+def test_the_least_share_gives_one_entry() -> None:
+    for num in range(2, 4097):
+        with pytest.raises(ValueError, match=r"shared_first=1e-06 of .* rounds to none") as error:
+            Phonebook(num_entries=num, num_examples=0, shared_first=1e-6)
+        least = float(str(error.value).split("needs >= ")[1].split(",")[0])
+        found = Phonebook(num_entries=num, num_examples=0, shared_first=least, num_last=128)
+        assert found.num_shared == 1
 
 
 REFUSED = [
@@ -146,6 +203,15 @@ REFUSED = [
     (
         {"shared_first": 0.5, "num_last": 11, "num_entries": 21, "num_first": 1},
         "num_entries=21 exceeds the 11 names .*; shared_first=0.5 leaves 10 .* num_first >= 2",
+    ),
+    (
+        {"num_entries": 8, "shared_first": 0.01},
+        "shared_first=0.01 of the 7 other entries of num_entries=8 rounds to none: "
+        "needs >= 0.071429, or 0 for names drawn freely",
+    ),
+    (
+        {"num_entries": 1, "num_examples": 0, "shared_first": 0.5},
+        "shared_first=0.5 has no other entry .*: needs num_entries >= 2, or shared_first=0",
     ),
     ({"num_digits": 0}, "num_digits: .*greater than or equal to 1, got 0"),
 ]
