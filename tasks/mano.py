@@ -84,8 +84,8 @@ class Mano(Task, kind="mano"):
         if use in ("pad", "digit"):
             return str(place) if use == "digit" else None
         word, copy = divmod(place, self.copies)
-        words = {"begin": "BOS", "equals": "EQ", "operator": "+-*/"[word]}
-        return words.get(use, f"LEN{word + 1}") + "'" * copy
+        written = {"begin": ["BOS"], "equals": ["EQ"], "operator": "+-*/"}
+        return (written[use][word] if use in written else f"LEN{word + 1}") + "'" * copy
 
     @property
     def context(self) -> Context:

@@ -243,3 +243,12 @@ REFUSED = [
 def test_what_cannot_be_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         tasks.make_task("mano", **fields)
+
+
+@pytest.mark.parametrize("fields", [{"max_operators": 16}, {"max_operators": 9, "aliases": True}])
+def test_every_id_is_spelled(fields: dict[str, Any]) -> None:
+    task = Mano(**fields)
+    written = [task.spell(i) for i in range(1, task.context.num_inputs or 0)]
+    assert None not in written
+    assert len(set(written)) == len(written)
+    assert f"LEN{fields['max_operators']}" in written
