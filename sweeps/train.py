@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 
 from sweeps.atomic import file_lock
-from sweeps.batches import held_out, training_batches
+from sweeps.batches import Held, held_out, training_batches
 from sweeps.beyond import beyond
 from sweeps.experiment import Experiment, Result, Score
 from sweeps.provenance import identity
@@ -174,14 +174,7 @@ def _train(
                 state.diverged = True
                 break
             if scoring:
-                scores = [
-                    Score("train", "all", "loss", float(state.running) / state.counted),
-                    *score(model, validation, "validation", device),
-                ]
-                for one in beyond(model, task, "validation", train):
-                    scores.append(Score("validation", "all", *one))
-                best_by = task.metric if train.select == "best-validation" else None
-                _note(state, scores, best_by)
+                scores = _evaluate(state, experiment, validation, device)
                 watcher.scored(state.step, scores)
                 if _solved(scores, train.stop_at):
                     break
@@ -206,6 +199,21 @@ def schedule(step: int, steps: int, warmup: float) -> float:
     if step < rising:
         return min(1.0, (step + 1) / rising)
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1.0, steps - rising)))
+
+
+def _evaluate(
+    state: State, experiment: Experiment, validation: Sequence[Held], device: str
+) -> list[Score]:
+    """Training loss since the last time, and validation scores; noted, with the best weights."""
+    model, task, train = state.model, experiment.task, experiment.train
+    further = beyond(model, task, "validation", train)
+    scores = [
+        Score("train", "all", "loss", float(state.running) / state.counted),
+        *score(model, validation, "validation", device),
+        *(Score("validation", "all", *one) for one in further),
+    ]
+    _note(state, scores, task.metric if train.select == "best-validation" else None)
+    return scores
 
 
 def _note(state: State, scores: Sequence[Score], best_by: str | None) -> None:

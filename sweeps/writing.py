@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from tasks.batch import Batch
-from tasks.task import Writing
+from tasks.writing import Writing
 from zoo.model import Model
 
 

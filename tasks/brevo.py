@@ -26,7 +26,8 @@ from tasks.dependencies import Dependencies
 from tasks.named_nodes import Names, inverse_sizes
 from tasks.published import Preset
 from tasks.rng import U, Words, example_keys
-from tasks.task import Content, DataSpaceExhausted, Task, Writing
+from tasks.task import Content, DataSpaceExhausted, Task
+from tasks.writing import Writing
 from zoo.spec import Context
 
 BOS, ASK, ANS, END, FIRST = 1, 2, 3, 4, 5  # ids; 0 is padding

@@ -24,7 +24,8 @@ from tasks.batch import IGNORE, Batch, scatter
 from tasks.grammars import LONGEST_RULE, Grammar, Rules, grammar_of, random_rules, read
 from tasks.published import Preset
 from tasks.rng import Floats, Integers, U, Words, example_keys
-from tasks.task import Content, Task, Writing
+from tasks.task import Content, Task
+from tasks.writing import Writing
 from zoo.spec import Context
 
 BOS, END, FIRST = 1, 2, 3  # ids; 0 is padding

@@ -37,7 +37,8 @@ from tasks.haystack import (
 from tasks.ids import in_turn
 from tasks.published import Preset
 from tasks.rng import Words, distinct, integers, permutation
-from tasks.task import Content, Task, Writing
+from tasks.task import Content, Task
+from tasks.writing import Writing
 from zoo.spec import Context
 
 VALUES, ORDER, GAPS, ASKED, STRAW, KEYS = 1, 2, 3, 4, 5, 8

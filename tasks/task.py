@@ -13,7 +13,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from pydantic import Field, model_validator
 
 from tasks.batch import Batch
 from tasks.rng import STEP, U, Words, example_keys, mix, retry_keys, stream_key
+from tasks.writing import Writing
 from zoo.spec import Context, Spec
 
 Split = Literal["train", "validation", "test"]
@@ -35,14 +36,6 @@ CHUNK = 2**16  # positions made at a time, so that the arrays stay in the cache
 DRAWN = 8  # chunks whose contents are drawn at once where foreign ones are drawn again: fewer calls
 
 Content = dict[str, NDArray[np.int64]]
-
-
-class Writing(NamedTuple):
-    """How a model is made to write an answer, which `accepts` then judges."""
-
-    stop: int  # the id that ends an answer
-    given: int = 0  # tokens of the example's own answer that it goes on from
-    sampled: bool = False  # drawn from the model's law; False: the likeliest token, one by one
 
 
 class DataSpaceExhausted(ValueError):

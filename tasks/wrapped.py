@@ -14,7 +14,8 @@ from pydantic import Field, SerializeAsAny
 from tasks.batch import IGNORE, Batch
 from tasks.nested import cut_to, longer, padded_to, with_seed
 from tasks.rng import Words
-from tasks.task import Content, Metric, Task, Writing
+from tasks.task import Content, Metric, Task
+from tasks.writing import Writing
 from zoo.spec import Context
 
 

@@ -16,7 +16,8 @@ from sweeps.scores import outputs_of
 from sweeps.writing import write
 from tasks.batch import Batch
 from tasks.brevo import ANS, END
-from tasks.task import Task, Writing
+from tasks.task import Task
+from tasks.writing import Writing
 from zoo.model import Model
 from zoo.presets import preset
 from zoo.spec import replace_all
