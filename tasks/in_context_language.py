@@ -28,7 +28,7 @@ from tasks.task import Content, Task
 from zoo.spec import Context
 
 BAR, FIRST = 1, 2  # ids; 0 is padding
-PROBED = 1000  # automata from which averages are estimated
+PROBED = 4000  # automata from which averages are estimated
 GRAMS = (1, 2, 3, 4)
 
 
