@@ -113,6 +113,7 @@ def _line(row: Configuration) -> str:
     return (
         f"{row.role:<12}to {row.length:<9}{row.dots:<8}sm_{row.architecture:<5}"
         f"{row.warps} warps  {row.stages} stages  {blocks}"
+        + ("" if row.registers is None else f"  {row.registers} registers")
     )
 
 

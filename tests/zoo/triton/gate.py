@@ -44,11 +44,8 @@ TENSOR_CORES = re.compile(r"HMMA|HGMMA|UTC\w*MMA")
 def measure(launch: Recorded) -> dict[str, Any]:
     """Compile one launch and read what came out."""
     began = time.perf_counter()
-    options = {"num_warps": launch.row.warps, "num_stages": launch.row.stages}
     target = GPUTarget("cuda", launch.row.architecture, 32)
-    compiled: Any = triton.compile(
-        source_of(launch), target=target, options={**options, "enable_fp_fusion": True}
-    )
+    compiled: Any = triton.compile(source_of(launch), target=target, options=launch.row.options)
     seconds = time.perf_counter() - began
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(compiled.asm["cubin"])

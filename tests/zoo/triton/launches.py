@@ -73,8 +73,8 @@ class Recorded:
         """What the compiler sees."""
         source = source_of(self)
         constants = {k: str(v) for k, v in source.constants.items()}
-        options = self.row.architecture, self.row.warps, self.row.stages
-        return self.kernel.__name__, str((source.signature, constants, source.attrs)), options
+        told = self.row.architecture, *self.row.options.items()
+        return self.kernel.__name__, str((source.signature, constants, source.attrs)), told
 
 
 def recorded() -> list[Recorded]:

@@ -147,6 +147,8 @@ def row_of(role: str, length: int = 1024, family: str = "monarch", dots: str = "
         (row_of("spectrum"), {"warps": True}, "warps=True is no int"),
         (row_of("spectrum"), {"warps": "4"}, "warps='4' is no int"),
         (row_of("spectrum"), {"stages": 0}, "stages=0 is not"),
+        (row_of("spectrum"), {"registers": 256}, "registers=256 is not from 24 to 255"),
+        (row_of("spectrum"), {"registers": True}, "registers=True is no int"),
         (row_of("spectrum"), {"family": ["monarch"]}, "is no str"),
         (row_of("spectrum"), {"more": 1}, "unexpected keyword"),
         (

@@ -34,11 +34,16 @@ Key = tuple[str, str, int, str, int]
 
 @dataclass(frozen=True)
 class Choice:
-    """How one kernel is compiled: its block sizes by the names of its constants, warps, stages."""
+    """How one kernel is compiled: its block sizes by the names of its constants, warps, stages.
+
+    `registers` is what a thread may take. Left alone, assemblers choose, and some would rather
+    spill a little than take more than the number at which twice as many programs fit on a core.
+    """
 
     blocks: Mapping[str, int]
     warps: int
     stages: int = 2
+    registers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,19 @@ class Configuration:
     blocks: Mapping[str, int] = field(hash=False)
     warps: int
     stages: int
+    registers: int | None = None
+
+    @property
+    def options(self) -> dict[str, int]:
+        """What the compiler is told besides the constants."""
+        limit = {} if self.registers is None else {"maxnreg": self.registers}
+        # Triton 3.10 turns the default of enable_fp_fusion off; a * b + c would round twice
+        return {
+            "num_warps": self.warps,
+            "num_stages": self.stages,
+            "enable_fp_fusion": True,
+            **limit,
+        }
 
     @property
     def key(self) -> Key:
@@ -78,7 +96,7 @@ def rows(
         for architecture in ARCHITECTURES:
             c = choices[architecture]
             yield Configuration(
-                family, role, length, kind, architecture, c.blocks, c.warps, c.stages
+                family, role, length, kind, architecture, c.blocks, c.warps, c.stages, c.registers
             )
 
 

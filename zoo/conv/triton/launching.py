@@ -23,13 +23,7 @@ def launch(kernel: Any, programs: int, row: Configuration, **arguments: Any) -> 
     """
     device = next(a.device for a in arguments.values() if isinstance(a, Tensor))
     with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
-        kernel[(programs,)](
-            **arguments,
-            **row.blocks,
-            num_warps=row.warps,
-            num_stages=row.stages,
-            enable_fp_fusion=True,  # Triton 3.10 turns the default off; a * b + c would round twice
-        )
+        kernel[(programs,)](**arguments, **row.blocks, **row.options)
 
 
 def ready(x: Tensor) -> Tensor:

@@ -29,8 +29,8 @@ ROLES = ("spectrum", "convolve", "correlate", "finish")
 ENOUGH_PROGRAMS = 256  # for the weight gradient; fewer, and the batch is split
 
 
-def _choice(n1: int, n2: int, n3: int, warps: int) -> Choice:
-    return Choice({"N1": n1, "N2": n2, "N3": n3}, warps, stages=1)
+def _choice(n1: int, n2: int, n3: int, warps: int, registers: int | None = None) -> Choice:
+    return Choice({"N1": n1, "N2": n2, "N3": n3}, warps, stages=1, registers=registers)
 
 
 def _class(
@@ -53,7 +53,7 @@ def _class(
 # or crashes the compiler, where it becomes tcgen05 products: on sm_100, 2048 is extended to 4096.
 _O1K, _O2K, _O4K, _O8K = (32, 1, 32), (64, 1, 32), (16, 16, 16), (32, 16, 16)
 _EXTENDED = {(role, 100): _choice(*_O4K, warps=16) for role in ROLES}
-_NARROW = (("convolve", 80), ("correlate", 80), ("convolve", 100))
+_NARROW = (("convolve", 80), ("correlate", 80), ("convolve", 90), ("convolve", 100))
 CONFIGURATIONS: tuple[Configuration, ...] = (
     *_class(
         1024,
@@ -73,9 +73,18 @@ CONFIGURATIONS: tuple[Configuration, ...] = (
         4096,
         ("tf32x3",),
         _choice(*_O4K, warps=16),
-        {("correlate", 90): _choice(*_O4K, warps=8), ("convolve", 100): _choice(*_O4K, warps=8)},
+        {
+            at: _choice(*_O4K, warps=8)
+            for at in (("correlate", 90), ("convolve", 90), ("convolve", 100))
+        },
     ),
-    *_class(4096, ("tf32", "fp16", "bf16"), _choice(*_O4K, warps=16)),
+    *_class(4096, ("tf32", "bf16"), _choice(*_O4K, warps=16)),
+    *_class(
+        4096,
+        ("fp16",),
+        _choice(*_O4K, warps=16),
+        {("convolve", 80): _choice(*_O4K, warps=16, registers=128)},
+    ),
     *_class(
         8192,
         ("fp16",),

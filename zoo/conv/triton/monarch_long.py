@@ -26,10 +26,12 @@ def _class(
     length: int,
     dots: tuple[Dots, ...],
     choice: Choice,
+    *,
+    on_80: Choice | None = None,
     on_100: Choice | None = None,
 ) -> Iterator[Configuration]:
     """The same for several roles, and on every architecture that is not named."""
-    choices = {80: choice, 90: choice, 100: on_100 or choice}
+    choices = {80: on_80 or choice, 90: choice, 100: on_100 or choice}
     for role in roles:
         yield from rows("monarch_long", role, length, dots, choices)
 
@@ -38,8 +40,9 @@ def _inner(n1: int, n2: int, n3: int, warps: int) -> Choice:
     return Choice({"N1": n1, "N2": n2, "N3": n3}, warps, stages=1)
 
 
-def _tile(lines: int, columns: int, depth: int, warps: int) -> Choice:
-    return Choice({"LINES": lines, "COLUMNS": columns, "DEPTH": depth}, warps, stages=2)
+def _tile(lines: int, columns: int, depth: int, warps: int, registers: int | None = None) -> Choice:
+    blocks = {"LINES": lines, "COLUMNS": columns, "DEPTH": depth}
+    return Choice(blocks, warps, stages=2, registers=registers)
 
 
 ALL: tuple[Dots, ...] = ("tf32x3", "tf32", "fp16", "bf16")
@@ -53,7 +56,15 @@ CONFIGURATIONS: tuple[Configuration, ...] = (
     *_class(INNER[1:], LONGEST, ALL, _inner(16, 16, 16, warps=16)),
     *_class(COLUMNS, 8192, ("tf32x3",), _tile(32, 128, 32, warps=8)),
     *_class(COLUMNS, 8192, ("tf32",), _tile(32, 128, 32, warps=4)),
-    *_class(COLUMNS, 16384, ALL, _tile(16, 128, 16, warps=4)),
+    *_class(COLUMNS[:1], 16384, ALL, _tile(16, 128, 16, warps=4)),
+    *_class(COLUMNS[1:], 16384, ("tf32x3", "tf32", "bf16"), _tile(16, 128, 16, warps=4)),
+    *_class(
+        COLUMNS[1:],
+        16384,
+        ("fp16",),
+        _tile(16, 128, 16, warps=4),
+        on_80=_tile(16, 128, 16, warps=4, registers=80),
+    ),
     *_class(COLUMNS, 32768, ("tf32x3",), _tile(32, 128, 32, warps=8)),
     *_class(COLUMNS, 32768, ("tf32", "fp16", "bf16"), _tile(32, 128, 32, warps=4)),
     # 8 warps with tcgen05 products in a loop: Triton 3.7.1 compiles a trap, without a word

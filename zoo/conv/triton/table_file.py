@@ -16,8 +16,14 @@ from typing import Any
 from zoo.conv.triton.configurations import Configuration, shipped
 
 RADICES = ("N1", "N2", "N3")
-TYPES = {"length": int, "architecture": int, "blocks": dict, "warps": int, "stages": int}  # or str
+TYPES = {
+    **dict.fromkeys(("family", "role", "dots"), str),
+    **dict.fromkeys(("length", "architecture", "warps", "stages"), int),
+    "blocks": dict,
+    "registers": int | None,
+}
 MOST_WARPS, MOST_STAGES = 32, 8
+REGISTERS = range(24, 256)  # a thread's, on every GPU
 
 
 def read(file: Path) -> list[Configuration]:
@@ -53,9 +59,9 @@ def _row(given: Any) -> Configuration:
     if not isinstance(given, dict):
         raise TypeError(f"{given!r} is not a row")
     for each in fields(Configuration):
-        wanted = TYPES.get(each.name, str)
-        if type(given[each.name]) is not wanted:  # True is no number
-            raise TypeError(f"{each.name}={given[each.name]!r} is no {wanted.__name__}")
+        value, wanted = given[each.name], TYPES[each.name]
+        if isinstance(value, bool) or not isinstance(value, wanted):
+            raise TypeError(f"{each.name}={value!r} is no {getattr(wanted, '__name__', wanted)}")
     for name, size in given["blocks"].items():
         if type(size) is not int:
             raise TypeError(f"{name}={size!r} is no int")
@@ -91,6 +97,8 @@ def _misfits(row: Configuration, of: Configuration) -> Iterator[str]:
         yield f"warps={row.warps} is no power of two up to {MOST_WARPS}"
     if not 1 <= row.stages <= MOST_STAGES:
         yield f"stages={row.stages} is not from 1 to {MOST_STAGES}"
+    if row.registers is not None and row.registers not in REGISTERS:
+        yield f"registers={row.registers} is not from {REGISTERS[0]} to {REGISTERS[-1]}"
 
 
 def _points(row: Configuration) -> int:

@@ -30,8 +30,10 @@ from zoo.conv.triton.rounding import constants
 from zoo.conv.triton.toeplitz_kernels import convolution_kernel, weight_kernel
 
 
-def _tile(batch: int, steps: int, warps: int, stages: int = 2) -> Choice:
-    return Choice({"BATCH": batch, "STEPS": steps}, warps, stages)
+def _tile(
+    batch: int, steps: int, warps: int, stages: int = 2, registers: int | None = None
+) -> Choice:
+    return Choice({"BATCH": batch, "STEPS": steps}, warps, stages, registers)
 
 
 # Larger tiles read the kernel less often; these are the largest that spill no register. A product
@@ -39,7 +41,8 @@ def _tile(batch: int, steps: int, warps: int, stages: int = 2) -> Choice:
 _TABLE: tuple[tuple[str, int, tuple[Dots, ...], Choice, Choice, Choice], ...] = (
     ("convolve", 512, ("tf32x3",), _tile(32, 32, 4), _tile(64, 32, 4), _tile(64, 32, 4)),
     ("convolve", 512, ("tf32",), _tile(64, 32, 4), _tile(64, 64, 8), _tile(64, 64, 8)),
-    ("convolve", 1024, ("fp16", "bf16"), _tile(64, 64, 8), _tile(64, 64, 8), _tile(64, 64, 4)),
+    ("convolve", 1024, ("fp16",), _tile(64, 64, 8), _tile(64, 64, 8), _tile(64, 64, 4)),
+    ("convolve", 1024, ("bf16",), _tile(64, 64, 8), _tile(64, 64, 8), _tile(64, 64, 4, 2, 128)),
     ("weight", 512, ("tf32x3",), _tile(32, 32, 4), _tile(32, 64, 8), _tile(32, 64, 8)),
     ("weight", 512, ("tf32",), _tile(32, 64, 8, 3), _tile(32, 64, 8), _tile(32, 64, 8)),
     ("weight", 1024, ("fp16",), _tile(32, 64, 8), _tile(32, 64, 8), _tile(32, 64, 8)),

@@ -48,7 +48,7 @@ def candidates(row: Configuration) -> Iterator[Configuration]:
     for values in itertools.product(*(choices[name] for name in names)):
         blocks = {**row.blocks, **dict(zip(names, values, strict=True))}
         for warps, stages in itertools.product((1, 2, 4, 8), (1, 2, 3, 4)):
-            other = replace(row, blocks=blocks, warps=warps, stages=stages)
+            other = replace(row, blocks=blocks, warps=warps, stages=stages, registers=None)
             if other != row:
                 yield other
 
