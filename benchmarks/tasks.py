@@ -128,11 +128,12 @@ def row(name: str, found: float) -> str:
     reference = REFERENCE.get(name)
     beside = "" if reference is None else f"{reference[0]:,g} ({reference[1]})"
     if name in GOALS:
-        goal, met = f"{GOALS[name]:,.0f} / s", found >= GOALS[name]
+        goal, mark = f"{GOALS[name]:,.0f} / s", "yes" if found >= GOALS[name] else "no"
+    elif task.context.input_dim:  # no tokens
+        goal = mark = ""
     else:
         least = TOKEN_GOALS.get(name, TOKEN_GOAL)
-        goal, met = f"{least / 1e6:.0f} M tokens", found * length >= least
-    mark = "yes" if met else "no"
+        goal, mark = f"{least / 1e6:.0f} M tokens", "yes" if found * length >= least else "no"
     rate, tokens = _digits(found), _digits(found * length / 1e6)
     return f"| {name} | {length} | {rate} | {tokens} | {goal} | {mark} | {beside} |"
 

@@ -136,11 +136,11 @@ class GapGrammar(Task, kind="gap-grammar"):
         return tokens, targets
 
     def draw(self, keys: Words, split: str) -> Content:
-        """What is read: neither the last target, nor which symbols are noise."""
-        return {"tokens": self.walks(keys)[0][:, :-1]}
+        tokens, targets = self.walks(keys)
+        return {"tokens": tokens[:, :-1], "_targets": targets}  # not read: which symbols are noise
 
     def render(self, content: Content, keys: Words, split: str) -> Batch:
-        tokens, targets = content["tokens"], self.walks(keys)[1]
+        tokens, targets = content["tokens"], content["_targets"]
         gap = tokens >= self.num_symbols
         places = np.arange(1, self.length + 1)
         since = places - np.maximum.accumulate(np.where(gap, 0, places), axis=1)

@@ -157,15 +157,19 @@ class InContextMarkov(Task, kind="in-context-markov"):
         return limits, tokens
 
     def draw(self, keys: Words, split: str) -> Content:
-        """What is read: the last token is not."""
-        return {"tokens": self.walks(keys)[1][:, :-1]}
+        limits, tokens = self.walks(keys)
+        certainty = (_shares(limits).max(axis=-1).mean(axis=-1) * 10).astype(np.int64)
+        return {
+            "tokens": tokens[:, :-1],
+            "_last": tokens[:, -1:],
+            "_certainty": certainty[:, None],
+        }
 
     def render(self, content: Content, keys: Words, split: str) -> Batch:
-        limits, tokens = self.walks(keys)
-        targets = tokens[:, 1:].copy()
+        inputs = content["tokens"].copy()
+        targets = np.hstack([inputs[:, 1:], content["_last"]])
         targets[:, : self.order - 1] = IGNORE
-        certainty = (_shares(limits).max(axis=-1).mean(axis=-1) * 10).astype(np.int64)
-        return Batch.of(content["tokens"].copy(), targets, certainty=certainty)
+        return Batch.of(inputs, targets, certainty=content["_certainty"][:, 0])
 
     def counted(self, inputs: NDArray[Any], order: int | None = None) -> Floats:
         """What counting behind `order` tokens predicts at each position.          (B, L, k)"""

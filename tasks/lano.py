@@ -178,10 +178,13 @@ class Lano(Task, kind="lano"):
     def draw(self, keys: Words, split: str) -> Content:
         """Of a window what is read: the last target is not.  A sentence's is END."""
         tokens, lengths = self.texts(keys)
-        return {"tokens": tokens[:, :-1] if self.packed else tokens, "lengths": lengths[:, None]}
+        read = tokens[:, :-1] if self.packed else tokens
+        return {"tokens": read, "lengths": lengths[:, None], "_last": tokens[:, -1:]}
 
     def render(self, content: Content, keys: Words, split: str) -> Batch:
-        tokens = self.texts(keys)[0] if self.packed else content["tokens"].copy()
+        tokens = content["tokens"].copy()
+        if self.packed:
+            tokens = np.hstack([tokens, content["_last"]])
         lengths = content["lengths"]
         targets = tokens[:, 1:].copy()
         targets[targets <= BOS] = IGNORE  # BOS says nothing: only a packed window has it inside

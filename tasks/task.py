@@ -138,7 +138,10 @@ class Task(Spec):
 
     @abstractmethod
     def draw(self, keys: Words, split: str) -> Content:
-        """What tells one example from another, without random filler: name -> (B, N)."""
+        """What tells one example from another, without random filler: name -> (B, N).
+
+        What `render` needs besides, and nobody reads, has a name that begins with `_`.
+        """
 
     @abstractmethod
     def render(self, content: Content, keys: Words, split: str) -> Batch:
@@ -281,7 +284,8 @@ def _content_hash(content: Content) -> Words:
     that differ in their sizes, equal strings belong to one split.
     """
     total = np.zeros(len(next(iter(content.values()))), U)
-    for number, array in enumerate(content.values()):
+    read = (array for name, array in content.items() if not name.startswith("_"))
+    for number, array in enumerate(read):
         slots = (np.arange(array.shape[1], dtype=U) + U((number << 32) + 1)) * U(STEP)
         rows = max(1, CHUNK // max(1, array.shape[1]))
         for at in range(0, len(array), rows):
