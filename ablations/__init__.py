@@ -23,4 +23,4 @@ def contrast(*words: str) -> Study:
     from sweeps.results import read_study
 
     plan, options = make_plan(words, f"ablations.contrast{words!r}")
-    return read_study(launch(plan, options))
+    return read_study(launch(plan, options).directory)

@@ -30,7 +30,10 @@ plan words:
   grid=yes                   the product of the arms instead of one each
   gain=init|keep             unit-norm kernels at initialisation in all arms, or as published
   out=out                    where everything is written
-  device=auto|cpu|cuda[:n]   engine=serial  jobs=1
+  device=auto|cpu|cuda[:n]
+  jobs=1                     runs at once; jobs x threads is at most the number of cores
+  engine=serial|processes|ray|slurm   where they run; processes where jobs > 1
+  timeout=SECONDS memory=GB  what one run may take; processes, ray and slurm see to it
   reuse=yes|no               what to do with finished runs that other code made
   dry-run=yes                print the plan and stop
   replay=RUN/experiment.json repeat one run and say whether it is bit-identical
@@ -60,20 +63,20 @@ def _main(words: list[str]) -> int:
 
         return replay(split(words))
     from ablations.plan import make_plan, plan_text
-    from sweeps.launch import estimate, launch
+    from sweeps.launch import ending, estimate, launch
     from sweeps.provenance import command_line
 
     plan, options = make_plan(words, command_line())
-    show(plan_text(plan, estimate(plan, options.device)))
+    show(plan_text(plan, estimate(plan, options)))
     if options.dry_run:
         return 0
     show("")
-    directory = launch(plan, options)
+    done = launch(plan, options)
     from reports.build import build_study, markdown
 
-    show(markdown(build_study(directory).study))
-    say(f"written: {directory}/report.html, report.md, tables/, figures/, results.parquet")
-    return 0
+    show(markdown(build_study(done.directory).study))
+    say(f"written: {done.directory}/report.html, report.md, tables/, figures/, results.parquet")
+    return ending(done)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,15 @@ import torch
 
 from sweeps.allocator import keep_large_blocks
 from sweeps.batches import training_batches
+from sweeps.engine import Size, make_engine
 from sweeps.experiment import Experiment
 from sweeps.interrupt import StopRequest
 from sweeps.options import Options
 from sweeps.plan import StudyPlan
+from sweeps.program import FAULT, say
 from sweeps.scores import loss_of, outputs_of
-from sweeps.study import Surroundings, find_stale, run_study
+from sweeps.stale import find_stale
+from sweeps.study import Done, Surroundings, run_study
 from sweeps.train import Interrupted, pick_device
 from sweeps.words import WordError
 
@@ -42,15 +45,16 @@ def prepare(options: Options) -> Path:
     return root
 
 
-def launch(plan: StudyPlan, options: Options) -> Path:
+def launch(plan: StudyPlan, options: Options) -> Done:
     """Run the study.
 
-    Returns: its folder.
-    Raises: WordError for finished runs of other code; Interrupted.
+    Raises: WordError for finished runs of other code, and where another process runs the study;
+            KeyboardInterrupt.
     """
     root = prepare(options)
     keep_large_blocks()
-    torch.set_num_threads(threads_of(plan))
+    threads = threads_of(plan, options.jobs)
+    torch.set_num_threads(threads)
     stale = find_stale(plan, root, options.device)
     if stale is not None and options.reuse is None:
         runs = "1 finished run comes" if stale.count == 1 else f"{stale.count} finished runs come"
@@ -61,9 +65,16 @@ def launch(plan: StudyPlan, options: Options) -> Path:
     if stale is not None and options.reuse:
         plan = plan.noting(f"{stale.count} results come from {stale.difference}")
     with StopRequest() as stop:
+        devices = devices_of(options)
+        size = Size(options.jobs, devices[0], threads, options.timeout, options.memory)
         around = Surroundings(
             root=root,
+            engine=make_engine(options.engine, size),
             device=options.device,
+            devices=devices,
+            threads=threads,
+            timeout=options.timeout,
+            memory=options.memory,
             any_code=bool(options.reuse),
             stopping=lambda: stop.asked,
         )
@@ -73,15 +84,24 @@ def launch(plan: StudyPlan, options: Options) -> Path:
             raise KeyboardInterrupt(str(error)) from None
 
 
-def threads(experiment: Experiment, parameters: int) -> int:
-    """OMP_NUM_THREADS, else all cores for a large model and one for a small one.
+def ending(done: Done) -> int:
+    """The exit code; what is missing is said, each with its reason."""
+    for each in done.missing:
+        say(f"missing: {each.label}: {each.status} ({each.reason})  runs/{each.fingerprint}")
+    if done.missing:
+        say(f"{len(done.missing)} missing; the same command tries them again")
+    return FAULT if done.missing else 0
+
+
+def threads(experiment: Experiment, parameters: int, share: int) -> int:
+    """OMP_NUM_THREADS, else a job's share of the cores for a large model and one for a small one.
 
     Below some 2e9 operations a step, threads wait for each other longer than they work.
     """
     given = os.environ.get("OMP_NUM_THREADS", "")
     if given.isdecimal() and int(given) > 0:
         return int(given)
-    return 1 if _operations(experiment, parameters) < LARGE else os.cpu_count() or 1
+    return 1 if _operations(experiment, parameters) < LARGE else share
 
 
 def _operations(experiment: Experiment, parameters: int) -> float:
@@ -89,20 +109,33 @@ def _operations(experiment: Experiment, parameters: int) -> float:
     return 6.0 * parameters * experiment.train.batch_size * experiment.task.context.length
 
 
-def threads_of(plan: StudyPlan) -> int:
-    """One number for all arms: the count decides in which order sums are taken."""
-    return max(threads(arm.experiment, arm.parameters) for arm in plan.arms)
+def threads_of(plan: StudyPlan, jobs: int) -> int:
+    """One number for all arms: the count decides in which order sums are taken.
+
+    All jobs together take no more than there are cores.
+    """
+    share = max(1, (os.cpu_count() or 1) // jobs)
+    return max(threads(arm.experiment, arm.parameters, share) for arm in plan.arms)
 
 
-def estimate(plan: StudyPlan, device: str) -> float | None:
+def devices_of(options: Options) -> tuple[str, ...]:
+    """A device for every job: in turn, where there are several GPUs and none was named."""
+    device, gpus = pick_device(options.device), torch.cuda.device_count()
+    if device != "cuda" or gpus < 2:
+        return (device,) * options.jobs
+    return tuple(f"cuda:{job % gpus}" for job in range(options.jobs))
+
+
+def estimate(plan: StudyPlan, options: Options) -> float | None:
     """Seconds that the plan will take, from a few timed steps; None where even those are long."""
     arm = plan.arms[0]
     train = arm.experiment.train
     if _operations(arm.experiment, arm.parameters) > TOO_LARGE:
         return None
-    torch.set_num_threads(threads_of(plan))
-    runs = len(plan.seeds) + plan.trials / 2
-    return len(plan.arms) * runs * train.steps * _seconds_a_step(arm.experiment, device)
+    torch.set_num_threads(threads_of(plan, options.jobs))
+    runs = len(plan.arms) * (len(plan.seeds) + plan.trials / 2)
+    seconds = _seconds_a_step(arm.experiment, options.device)
+    return runs * train.steps * seconds / min(options.jobs, runs)
 
 
 def _seconds_a_step(experiment: Experiment, device: str) -> float:

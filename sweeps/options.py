@@ -43,11 +43,27 @@ def yes_no(plan: Mapping[str, str], name: str) -> bool | None:
     return YES_NO[text]
 
 
+def amount(plan: Mapping[str, str], name: str) -> float | None:
+    """A positive number; None if it was not said."""
+    text = plan.get(name)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e9:
+        raise WordError(f"{name}={text}: expected a positive number")
+    return value
+
+
 SHARED = ("base", "task", "seeds", "steps", "trials", "jobs", "engine", "device", "out", "gain")
-SHARED += ("reuse", "replay", "dry-run")
+SHARED += ("timeout", "memory", "reuse", "replay", "dry-run")
 ABLATION = (*SHARED, "suite", "match", "grid")
 REPLAY = ("replay", "out", "device")  # what goes with replay=
-ELSEWHERE = ("out", "jobs", "engine", "device", "reuse", "dry-run")  # change no number
+ENGINES = ("serial", "processes", "ray", "slurm")
+# these change no number
+ELSEWHERE = ("out", "jobs", "engine", "device", "timeout", "memory", "reuse", "dry-run")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +75,10 @@ class Options:
     seeds: int | None
     trials: int
     device: str
+    engine: str
+    jobs: int
+    timeout: float | None  # seconds a run may take
+    memory: float | None  # GB
     out: str
     suite: str | None
     match: str
@@ -74,15 +94,26 @@ def read_options(plan: Mapping[str, str], *, trials: int, gain: str) -> Options:
 
     Raises: WordError, one line, for a value that a word does not take.
     """
-    one_of(plan, "engine", ("serial",), "serial")
-    if plan.get("jobs", "1") != "1":
-        raise WordError(f"jobs={plan['jobs']}: engine=serial runs one trial at a time; jobs=1")
+    jobs = whole(plan, "jobs", 1, 1) or 1
+    timeout, memory = amount(plan, "timeout"), amount(plan, "memory")
+    apart = jobs > 1 or timeout is not None or memory is not None
+    engine = one_of(plan, "engine", ENGINES, "processes" if apart else "serial")
+    if engine == "serial" and apart:
+        why = next(word for word in ("jobs", "timeout", "memory") if word in plan)
+        raise WordError(
+            f"{why}={plan[why]}: engine=serial runs everything in its own process, one after the "
+            "other; use engine=processes"
+        )
     return Options(
         base=plan.get("base", DEFAULT_BASE),
         task=plan.get("task", DEFAULT_TASK),
         seeds=whole(plan, "seeds", 1, None),
         trials=whole(plan, "trials", 0, trials) or 0,
         device=plan.get("device", "auto"),
+        engine=engine,
+        jobs=jobs,
+        timeout=timeout,
+        memory=memory,
         out=plan.get("out", "out"),
         suite=plan.get("suite"),
         match=one_of(plan, "match", ("none", "parameters"), "none"),

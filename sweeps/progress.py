@@ -26,19 +26,15 @@ class Display:
 
     def __init__(self, total: int, stopping: Callable[[], bool]) -> None:
         self.stopping = stopping
-        self._total, self._done, self._trained = total, 0, 0
+        self._total, self._done = total, 0
+        self.trained = 0  # steps that were taken, not read
         self._began = self._shown = time.monotonic()
-        self._label, self._accuracy, self._steps, self._step = "", "", 0, 0
+        self._running: dict[Shown, None] = {}
         console = Console(stderr=True)
         self._live = console.is_terminal
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
         self._progress = Progress(*columns, console=console, transient=True)
         self._bar = self._progress.add_task("", total=max(1, total), left="")
-
-    @property
-    def trained(self) -> int:
-        """Training steps that were taken, not read."""
-        return self._trained
 
     def __enter__(self) -> Display:
         if self._live:
@@ -54,55 +50,83 @@ class Display:
         if self._live:
             self._progress.stop()
 
-    def start(self, label: str, experiment: Experiment) -> None:
+    def start(self, label: str, experiment: Experiment) -> Shown:
         """A run begins."""
-        self._label, self._accuracy = label, ""
-        self._step, self._steps = 0, experiment.train.steps
+        shown = Shown(self, label, experiment.train.steps)
+        self._running[shown] = None
+        return shown
 
-    def step(self, step: int) -> None:
-        """After every training step."""
-        self._trained += 1
-        self._step = step
+    def moved(self, shown: Shown, steps: int) -> None:
+        """A run took steps."""
+        self.trained += steps
         now = time.monotonic()
         if now - self._shown >= (REDRAW_EVERY if self._live else PLAIN_EVERY):
             self._shown = now
-            self._draw()
+            self._draw(shown)
+
+    def ended(self, shown: Shown, line: str) -> None:
+        """A run has ended; `line` says how."""
+        self._running.pop(shown, None)
+        self._done += shown.steps
+        text = f"{shown.label}: {line}  [{self._left()} left]"
+        if self._live:
+            self._progress.console.print(text, markup=False, highlight=False)
+            self._draw(shown)
+        else:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+
+    def _draw(self, shown: Shown) -> None:
+        others = len(self._running) - (shown in self._running)
+        text = f"{shown}" + (f", {others} more running" if others else "")
+        if self._live:
+            done = min(self._total, self._done + self._under_way())
+            self._progress.update(self._bar, completed=done, description=text, left=self._left())
+        else:
+            sys.stderr.write(f"{text}  [{self._left()} left]\n")
+            sys.stderr.flush()
+
+    def _under_way(self) -> int:
+        return sum(each.step_now for each in self._running)
+
+    def _left(self) -> str:
+        """Time left at the rate seen so far; runs that are only read cost nothing."""
+        if not self.trained:
+            return "?"
+        rate = (time.monotonic() - self._began) / self.trained
+        return duration(rate * max(0, self._total - self._done - self._under_way()))
+
+
+class Shown:
+    """One run on the display."""
+
+    def __init__(self, display: Display, label: str, steps: int) -> None:
+        self._display, self.label, self.steps = display, label, steps
+        self.step_now, self.score = 0, ""
+        self._heard = False
+        self.stopping = display.stopping
+
+    def __str__(self) -> str:
+        return f"{self.label} step {self.step_now}/{self.steps} {self.score}".rstrip()
+
+    def step(self, step: int) -> None:
+        """It is at this step; a resumed run begins in the middle."""
+        taken = max(0, step - self.step_now) if self._heard else 1
+        self._heard, self.step_now = True, step
+        self._display.moved(self, taken)
 
     def scored(self, step: int, scores: Sequence[Score]) -> None:
         """After every evaluation."""
         for score in scores:
             if score.split == "validation" and score.metric in ("accuracy", "loss"):
-                self._accuracy = f"{score.metric} {score.value:.3f}"
+                self.score = f"{score.metric} {score.value:.3f}"
                 if score.metric == "accuracy":
                     return
 
     def finish(self, line: str) -> None:
-        """A run has ended; `line` says how."""
-        self._done += self._steps
-        self._step = 0
-        text = f"{self._label}: {line}  [{self._left()} left]"
-        if self._live:
-            self._progress.console.print(text, markup=False, highlight=False)
-        else:
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
-        self._draw(plain=False)
-
-    def _draw(self, *, plain: bool = True) -> None:
-        text = f"{self._label} step {self._step}/{self._steps} {self._accuracy}".rstrip()
-        if self._live:
-            done = min(self._total, self._done + self._step)
-            self._progress.update(self._bar, completed=done, description=text, left=self._left())
-        elif plain:
-            sys.stderr.write(f"{text}  [{self._left()} left]\n")
-            sys.stderr.flush()
-
-    def _left(self) -> str:
-        """Time left at the rate seen so far; runs that are only read cost nothing."""
-        if not self._trained:
-            return "?"
-        rate = (time.monotonic() - self._began) / self._trained
-        return duration(rate * max(0, self._total - self._done - self._step))
+        """It has ended; `line` says how."""
+        self.step_now = 0
+        self._display.ended(self, line)
 
 
 def duration(seconds: float) -> str:

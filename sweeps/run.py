@@ -20,7 +20,10 @@ Train one configuration, exactly as given, once per seed.
   steps=N                    training steps
   trials=0                   learning rates tried first, at half the steps; 0: as given
   gain=keep|init             kernels as published, or of unit norm at initialisation
-  out=out  device=auto|cpu|cuda[:n]  engine=serial  jobs=1
+  out=out  device=auto|cpu|cuda[:n]
+  jobs=1                     runs at once; jobs x threads is at most the number of cores
+  engine=serial|processes|ray|slurm   where they run; processes where jobs > 1
+  timeout=SECONDS memory=GB  what one run may take; processes, ray and slurm see to it
   reuse=yes|no               what to do with finished runs that other code made
   dry-run=yes                print the plan and stop
   replay=RUN/experiment.json repeat one run and say whether it is bit-identical
@@ -47,7 +50,7 @@ def _main(words: list[str]) -> int:
 
         return replay(split(words))
     from sweeps.configuration import make_plan
-    from sweeps.launch import launch
+    from sweeps.launch import ending, launch
     from sweeps.provenance import command_line
 
     plan, options = make_plan(words, command_line())
@@ -59,10 +62,10 @@ def _main(words: list[str]) -> int:
         show(f"note: {note}")
     if options.dry_run:
         return 0
-    directory = launch(plan, options)
-    _print(directory)
-    say(f"written: {directory}; python -m reports.build {directory} makes the report")
-    return 0
+    done = launch(plan, options)
+    _print(done.directory)
+    say(f"written: {done.directory}; python -m reports.build {done.directory} makes the report")
+    return ending(done)
 
 
 def _print(directory: object) -> None:

@@ -16,7 +16,7 @@ import torch
 from ablations import contrast
 from ablations.plan import make_plan, strength
 from ablations.run import main
-from sweeps import study as study_module
+from sweeps import worker as worker_module
 from sweeps.experiment import Experiment
 from sweeps.results import SCHEMA, TRIALS
 from sweeps.search import TUNING_SEED
@@ -201,18 +201,18 @@ def test_diverged_arms_count_with_chance(command, monkeypatch):
 
 def test_out_of_memory_is_missing_and_the_study_goes_on(command, monkeypatch):
     words, _ = command
-    run = study_module.run_experiment
+    run = worker_module.run_experiment
 
     def starve(experiment: Experiment, **rest):
         if experiment.seed == 1 and "per-scale" not in experiment.canonical():
             raise torch.OutOfMemoryError("no room")
         return run(experiment, **rest)
 
-    monkeypatch.setattr(study_module, "run_experiment", starve)
+    monkeypatch.setattr(worker_module, "run_experiment", starve)
     found = contrast(*words)
     missing = found.results.filter(pl.col("status") == "out-of-memory")
     assert missing.select("arm", "seed", "value").rows() == [("decay=off", 1, None)]
-    monkeypatch.setattr(study_module, "run_experiment", run)
+    monkeypatch.setattr(worker_module, "run_experiment", run)
     again = contrast(*words)
     assert set(again.results["status"]) == {"finished"}
 
@@ -220,7 +220,7 @@ def test_out_of_memory_is_missing_and_the_study_goes_on(command, monkeypatch):
 def test_every_arm_has_its_own_rate_and_every_run_its_own_arm_and_seed(command, monkeypatch):
     """With scores that prefer another rate in each arm, whatever training finds."""
     words, root = command
-    run = study_module.run_experiment
+    run = worker_module.run_experiment
 
     def judged(experiment: Experiment, **rest):
         result = run(experiment, **rest)
@@ -233,7 +233,7 @@ def test_every_arm_has_its_own_rate_and_every_run_its_own_arm_and_seed(command, 
         )
         return dataclasses.replace(result, scores=scores)
 
-    monkeypatch.setattr(study_module, "run_experiment", judged)
+    monkeypatch.setattr(worker_module, "run_experiment", judged)
     found = contrast(*words)
     rates = {
         a: set(found.results.filter(pl.col("arm") == a)["lr"]) for a in ("baseline", "decay=off")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import tasks
 from sweeps.experiment import Experiment, TrainSpec
 from sweeps.rundir import RunDirectory
+from sweeps.search import Search, Tuned
 from sweeps.train import NoWatcher
 from zoo.presets import preset
 from zoo.spec import replace_all
@@ -19,6 +21,15 @@ def experiment(*, seed: int = 0, base: str = "all-on", **fields: Any) -> Experim
     task = tasks.make_task("selective-copying", length=16, num_tokens=4)
     made = Experiment(task=task, model=model, train=SHORT, seed=seed)
     return made.with_train(**fields) if fields else made
+
+
+def tune(made: Experiment, arm: str, trials: int, storage: Path, run: Any, **more: Any) -> Tuned:
+    """A search whose trials are run one after the other, each as soon as it is proposed."""
+    search = Search(made, arm, trials, storage, **more)
+    while wave := search.ask():
+        for asked in wave:
+            search.tell(asked, run(asked.experiment))
+    return search.chosen
 
 
 class StopAt(NoWatcher):

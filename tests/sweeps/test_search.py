@@ -9,9 +9,9 @@ import pytest
 
 import tasks
 from sweeps.experiment import Result, Score
-from sweeps.search import TUNING_SEED, curve_of_rates, trial_experiment, tune
+from sweeps.search import TUNING_SEED, WAVE, Search, curve_of_rates, trial_experiment
 from sweeps.train import run_experiment
-from tests.sweeps.small import experiment
+from tests.sweeps.small import experiment, tune
 
 
 def test_tuning_never_sees_the_test_split(tmp_path, monkeypatch):
@@ -63,7 +63,8 @@ def test_tuning_goes_on_where_it_stopped_and_chooses_the_best(tmp_path):
     assert calls[3] == calls[2]
     assert len(calls) == 7
     best = max(tuned.trials, key=lambda t: (t.value, -t.loss, -t.number))
-    assert (tuned.lr, tuned.trial) == (best.lr, best.number)
+    assert tuned.experiment == made.with_train(lr=best.parameters["train.lr"])
+    assert tuned.trial == best.number
     before = len(calls)
     assert tune(made, "arm", 6, storage, run) == tuned
     assert len(calls) == before
@@ -134,7 +135,7 @@ def test_a_diverged_trial_never_wins(tmp_path):
         return fake_result(trial, 0.1 if high else 0.01, "diverged" if high else "finished")
 
     tuned = tune(experiment(lr=3e-3), "arm", 5, tmp_path / "study.db", run)
-    assert tuned.lr < 2e-2
+    assert tuned.experiment.train.lr < 2e-2
     assert {t.state for t in tuned.trials} == {"finished", "diverged"}
 
 
@@ -148,6 +149,40 @@ def test_a_trial_without_memory_is_tried_again(tmp_path):
     first = tune(experiment(), "arm", 1, tmp_path / "study.db", run)
     assert first.trials[0].state == "failed"
     assert tune(experiment(), "arm", 1, tmp_path / "study.db", run).trials[0].value == 0.5
+
+
+def worth(trial):
+    """A made-up score: best at a rate of 1e-3."""
+    return 1 - abs(math.log10(trial.train.lr) + 3) / 10
+
+
+def test_what_is_proposed_depends_neither_on_the_order_of_ends_nor_on_a_stop(tmp_path):
+    made, trials = experiment(), 5 + 2 * WAVE
+    plain = tune(made, "arm", trials, tmp_path / "1.db", lambda t: fake_result(t, worth(t)))
+    assert len({t.parameters["train.lr"] for t in plain.trials}) > 5 + WAVE, "nothing is proposed"
+
+    search = Search(made, "arm", trials, tmp_path / "2.db")
+    while wave := search.ask():  # the last is told first
+        assert search.ask() == [], "a wave is out"
+        for asked in reversed(wave):
+            search.tell(asked, fake_result(asked.experiment, worth(asked.experiment)))
+    assert search.chosen == plain
+
+    told = 0
+    while told < trials:  # each search tells three trials and is no more
+        search = Search(made, "arm", trials, tmp_path / "3.db")
+        for asked in search.ask()[-3:]:
+            search.tell(asked, fake_result(asked.experiment, worth(asked.experiment)))
+            told += 1
+    assert Search(made, "arm", trials, tmp_path / "3.db").chosen == plain
+
+
+def test_later_trials_are_near_the_best_ones(tmp_path):
+    made, trials = experiment(), 5 + 5 * WAVE
+    tuned = tune(made, "arm", trials, tmp_path / "study.db", lambda t: fake_result(t, worth(t)))
+    off = [abs(math.log10(t.parameters["train.lr"]) + 3) for t in tuned.trials]
+    assert np.mean(off[-WAVE:]) < 0.5 * np.mean(off[5 : 5 + WAVE])
+    assert min(off) < 0.02
 
 
 def test_other_hardware_tunes_again(tmp_path):

@@ -114,10 +114,10 @@ def test_plain_progress_names_arm_seed_step_accuracy_and_time_left(capfd, monkey
         task=make_task("selective-copying"), model=preset("all-on"), train=TrainSpec(steps=40)
     )
     with Display(80, lambda: False) as display:
-        display.start("decay=off seed 3", experiment)
-        display.scored(10, [Score("validation", "all", "accuracy", 0.5)])
-        display.step(11)
-        display.finish("test accuracy 0.6")
+        shown = display.start("decay=off seed 3", experiment)
+        shown.scored(10, [Score("validation", "all", "accuracy", 0.5)])
+        shown.step(11)
+        shown.finish("test accuracy 0.6")
     err = capfd.readouterr().err
     assert "decay=off seed 3 step 11/40 accuracy 0.500" in err
     assert "left]" in err
