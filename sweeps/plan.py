@@ -109,6 +109,14 @@ class StudyPlan:
         }
 
 
+def decided(content: dict[str, Any]) -> dict[str, Any]:
+    """What of a plan.json the study's name stands for; the rest is said about it."""
+    arms = [{name: arm[name] for name in ("name", "experiment")} for arm in content["arms"]]
+    for arm in arms:
+        arm["experiment"]["task"].pop("path", None)
+    return {"seeds": content["seeds"], "trials": content["trials"], "arms": arms}
+
+
 def seeds_for(num_arms: int) -> int:
     """The fewest seeds n with arms * 2^(1 - n) < 0.05: below, Holm can find nothing."""
     n = 2

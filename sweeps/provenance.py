@@ -68,6 +68,7 @@ def device_name(device: str) -> str:
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
 
 
+@cache  # of the code as this process began: asking takes longer than a short run
 def _git(*words: str) -> str | None:
     try:
         found = subprocess.run(
@@ -78,6 +79,7 @@ def _git(*words: str) -> str | None:
     return found.stdout.strip() if found.returncode == 0 else None
 
 
+@cache
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in LIBRARIES:
@@ -88,6 +90,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
+@cache
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -122,7 +125,7 @@ def provenance(device: str) -> dict[str, Any]:
         "command": command_line(),
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": None if status is None else bool(status),
-        "versions": _versions(),
+        "versions": dict(_versions()),
         "hardware": {
             "system": f"{platform.system()} {platform.machine()}",
             "processor": _processor(),

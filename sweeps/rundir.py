@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from sweeps.atomic import inside, write_bytes, write_json, write_text
+from sweeps.edited import refuse_edited
 from sweeps.experiment import Experiment, Result
 from sweeps.provenance import provenance
 from sweeps.results import CURVE, write_curve
@@ -52,7 +53,11 @@ class RunDirectory:
         return set(splits) <= {score.split for score in result.scores}
 
     def begin(self, device: str) -> None:
-        """Write down what is about to run. From here on the run is unfinished."""
+        """Write down what is about to run. From here on the run is unfinished.
+
+        Raises: WordError where the folder says that it is of another experiment.
+        """
+        refuse_edited(self.path / "experiment.json", self.experiment.to_dict(), _but_place)
         (self.path / "result.json").unlink(missing_ok=True)
         text = json.dumps(self.experiment.to_dict(), indent=2, sort_keys=True)
         write_text(self.path / "experiment.json", text + "\n")
@@ -74,6 +79,11 @@ class RunDirectory:
     def finish(self, result: Result) -> None:
         """Written last: this file is what "finished" means."""
         write_json(self.path / "result.json", result.to_dict())
+
+
+def _but_place(content: dict[str, Any]) -> dict[str, Any]:
+    """An experiment without where its files are: their hashes count."""
+    return {**content, "task": {**content["task"], "path": None}}
 
 
 def read_experiment(path: Path) -> Experiment:

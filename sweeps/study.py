@@ -14,10 +14,11 @@ from typing import Any
 
 from sweeps.atomic import inside, write_json
 from sweeps.crew import Crew, Request
+from sweeps.edited import refuse_edited
 from sweeps.engine import Engine
 from sweeps.experiment import Experiment
 from sweeps.owner import owning
-from sweeps.plan import PlannedArm, StudyPlan
+from sweeps.plan import PlannedArm, StudyPlan, decided
 from sweeps.progress import Display
 from sweeps.provenance import identity, provenance
 from sweeps.record import replace_table, result_rows
@@ -76,6 +77,7 @@ def run_study(plan: StudyPlan, around: Surroundings) -> Done:
 
 
 def _run_owned(plan: StudyPlan, directory: Path, around: Surroundings) -> Done:
+    refuse_edited(directory / "plan.json", plan.to_dict(), decided)
     write_json(directory / "plan.json", plan.to_dict())
     origin = provenance(pick_device(around.device))
     if not (directory / "provenance.json").exists():

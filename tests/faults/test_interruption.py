@@ -7,53 +7,11 @@ import os
 import random
 import resource
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
-COMMAND = [sys.executable, "-m", "sweeps.run"]
-WORDS = [
-    *("base=all-on", "task=selective-copying", "width=8", "depth=1", "steps=60"),
-    *("train.num_eval=64", "train.eval_every=20", "train.checkpoint_every=0", "batch_size=16"),
-]
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def start(out: Path, *words: str, **kwargs) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    environment["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"  # nobody there: one warning
-    return subprocess.Popen(
-        [*COMMAND, *WORDS, *words, f"out={out}"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        cwd=out.parent,
-        **kwargs,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=120)
-    return process.returncode, out, err
-
-
-def wait_for_step(out: Path, process: subprocess.Popen[str], count: int) -> bool:
-    """Until `count` checkpoints have been written; False if the child ended before."""
-    deadline = time.monotonic() + 90
-    while process.poll() is None and time.monotonic() < deadline:
-        names = [int(p.name) for p in out.glob("runs/*/checkpoint/[0-9]*")]
-        if names and max(names) >= count:
-            return True
-        time.sleep(0.002)
-    return False
-
-
-def results(out: Path) -> list[dict]:
-    return [json.loads(p.read_text()) for p in sorted(out.glob("runs/*/result.json"))]
+from tests.faults.causing import assert_same, finish, results, start, wait_for_step
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +22,6 @@ def whole(tmp_path_factory) -> dict:
     assert code == 0, err
     assert err.count("MLflow") == 1, err
     return results(out)[0]
-
-
-def assert_same(found: dict, whole: dict) -> None:
-    assert found["weights"] == whole["weights"]
-    assert found["scores"] == whole["scores"]
 
 
 def test_kill_at_random_points_loses_nothing(tmp_path, whole):
@@ -150,3 +103,66 @@ def test_other_code_stops_before_training_unless_told(tmp_path):
     assert json.loads(path.read_text()) == record
     assert finish(start(out, "reuse=no"))[0] == 0
     assert json.loads(path.read_text())["identity"]["code"] != "0123456789abcdef"
+
+
+def test_an_edited_plan_is_refused_with_what_differs(tmp_path):
+    out = tmp_path / "out"
+    assert finish(start(out))[0] == 0
+    (path,) = out.glob("*/plan.json")
+    plan = json.loads(path.read_text())
+    plan["arms"][0]["experiment"]["train"]["steps"] = 7
+    path.write_text(json.dumps(plan))
+    code, _, err = finish(start(out))
+    assert code == 2
+    assert "plan.json was edited: arms.0.experiment.train.steps is 7, was 60;" in err
+    assert err.count("\n") == 1
+    path.unlink()
+    assert finish(start(out))[0] == 0
+
+
+def test_a_clock_that_goes_backwards_changes_nothing(tmp_path, whole):
+    """Every look at the clock finds it an hour earlier."""
+    place = tmp_path / "clock"
+    place.mkdir()
+    (place / "sitecustomize.py").write_text(
+        "import time\n"
+        "real, looks = time.time, [0]\n"
+        "def backwards():\n"
+        "    looks[0] += 1\n"
+        "    return real() - 3600 * looks[0]\n"
+        "time.time = backwards\n"
+    )
+    out = tmp_path / "out"
+    child = start(out, path=str(place))
+    assert wait_for_step(out, child, 10)
+    child.kill()
+    finish(child)
+    code, _, err = finish(start(out, path=str(place)))
+    assert code == 0, err
+    (found,) = results(out)
+    assert_same(found, whole)
+    assert found["resumed_from"]
+    assert found["seconds"] > 0
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip"])
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, whole, harm):
+    """The one before it is used: nothing is lost but a step."""
+    out = tmp_path / "out"
+    child = start(out)
+    assert wait_for_step(out, child, 20)
+    child.kill()
+    finish(child)
+    newest, before = sorted(out.glob("runs/*/checkpoint/[0-9]*"), reverse=True)[:2]
+    file = newest / "tensors.safetensors"
+    data = bytearray(file.read_bytes())
+    if harm == "cut":
+        del data[len(data) // 2 :]
+    else:
+        data[random.randrange(len(data))] ^= 1 << random.randrange(8)
+    file.write_bytes(data)
+    code, _, err = finish(start(out))
+    assert code == 0, err
+    (found,) = results(out)
+    assert_same(found, whole)
+    assert found["resumed_from"] == [int(before.name)]

@@ -93,22 +93,33 @@ def check(p: Problem, family: Any) -> None:
             assert error_in(p, name, next(found), wanted) <= limit, name
 
 
+def in_every_family(*rows: tuple[Any, ...], quick: tuple[Any, ...] = ()) -> list[Any]:
+    """(family, *row) for the indirect fixture. Three kernels take the interpreter seconds: slow."""
+    return [
+        pytest.param(
+            name, *row, marks=[pytest.mark.slow] if name == "monarch_long" and row != quick else []
+        )
+        for name in FAMILIES
+        for row in rows
+    ]
+
+
 @pytest.mark.parametrize(
-    ("of_kernel", "of_skip", "of_signals"),
-    [
+    ("family", "of_kernel", "of_skip", "of_signals"),
+    in_every_family(
         (transposed, expanded, transposed),
         (step, step, cut),
         (expanded, cut, step),
         (cut, late, late),
         (late, step, expanded),
-    ],
+        quick=(expanded, cut, step),
+    ),
+    indirect=["family"],
 )
 def test_arguments_of_any_strides(
     family: Any, of_kernel: Any, of_skip: Any, of_signals: Any
 ) -> None:
     """(D, L) kernels as (L, D) ones seen so, every second tap, the first of more, one for all."""
-    if family is monarch_long and of_signals is not step:
-        pytest.skip("the interpreter takes seconds for each")
     p = problem((1, 2, 47), taps=(31, 0), gated=True)
     assert p.forward is not None
     assert p.skip is not None
@@ -118,10 +129,12 @@ def test_arguments_of_any_strides(
     check(p, family)
 
 
-@pytest.mark.parametrize("length", [1, 15, 16, 17, 63, 101])
+@pytest.mark.parametrize(
+    ("family", "length"),
+    in_every_family((1,), (15,), (16,), (17,), (63,), (101,)),
+    indirect=["family"],
+)
 def test_lengths_that_are_no_multiple_of_16(family: Any, length: int) -> None:
-    if family is monarch_long:
-        pytest.skip("the interpreter takes seconds for each; 47 above")
     check(problem((1, 1, length), taps=(None, 0), gated=True), family)
 
 
