@@ -14,7 +14,6 @@ from sweeps.engine import Engine, Size, WorkerLost
 from sweeps.train import Watcher
 from sweeps.worker import Order, Outcome, take_signals, work
 
-
 PATIENCE = 20.0  # seconds that workers have to end by themselves
 
 
