@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -13,11 +14,13 @@ import torch
 
 from sweeps.experiment import Score
 from sweeps.plan import PlannedArm, StudyPlan
+from sweeps.results import Rows
 from sweeps.rundir import RunDirectory
 from sweeps.search import Tuned
 from sweeps.worker import Outcome
 from zoo.measure import summary
 
+EVERY = 1.0  # seconds between two writings of a table
 MEASURES = ("effective_length", "roughness", "decay_exponent", "decay_rate")
 
 
@@ -51,16 +54,31 @@ def result_rows(
     return [{**common, **score._asdict()} for score in scores]
 
 
-def replace_table(
-    path: Path,
-    rows: Sequence[dict[str, Any]],
-    write: Callable[[Path, Sequence[dict[str, Any]]], None],
-    *,
-    last: bool,
-) -> None:
-    """Replace a table, but never by a shorter one before the end: a kill may come between."""
-    if last or not path.exists() or len(rows) >= pl.read_parquet(path).height:
-        write(path, rows)
+class Table:
+    """A table of the record: replaced when a run has ended, but at most once a second.
+
+    Before the end it is never replaced by a shorter one: a kill may come between.
+    """
+
+    def __init__(self, path: Path, write: Callable[[Path, Rows], None]) -> None:
+        self._path, self._write = path, write
+        self._least = pl.read_parquet(path).height if path.exists() else 0
+        self._waiting: Callable[[], Sequence[dict[str, Any]]] | None = None
+        self._due = 0.0
+
+    def put(self, rows: Callable[[], Sequence[dict[str, Any]]], *, last: bool) -> None:
+        """There are new rows."""
+        self._waiting = rows
+        if last or time.monotonic() >= self._due:
+            self.flush(last=last)
+
+    def flush(self, *, last: bool = False) -> None:
+        """Write what is waiting."""
+        rows = [] if self._waiting is None else self._waiting()
+        if rows and (last or len(rows) >= self._least):
+            self._write(self._path, rows)
+            self._least = len(rows)
+        self._waiting, self._due = None, time.monotonic() + EVERY
 
 
 def kernel_scores(run: Path) -> list[Score]:

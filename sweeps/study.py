@@ -21,7 +21,7 @@ from sweeps.owner import owning
 from sweeps.plan import PlannedArm, StudyPlan, decided
 from sweeps.progress import Display
 from sweeps.provenance import identity, provenance
-from sweeps.record import replace_table, result_rows
+from sweeps.record import Table, result_rows
 from sweeps.results import write_results, write_trials
 from sweeps.search import Asked, Search, Tuned, trial_rows
 from sweeps.track import Tracker
@@ -132,31 +132,42 @@ class _Study:
             Search(arm.experiment, arm.name, trials, storage, stamp=self._stamp())
             for arm in self.plan.arms
         ]
+        table = Table(self.directory / "trials.parquet", write_trials)
         waiting: deque[Request] = deque()
 
         def take() -> Request | None:
             if not waiting:
                 for search in searches:
-                    waiting.extend(self._trial(search, asked, searches) for asked in search.ask())
+                    waiting.extend(
+                        self._trial(search, asked, searches, table) for asked in search.ask()
+                    )
             return waiting.popleft() if waiting else None
 
-        crew.work_off(take)
+        try:
+            crew.work_off(take)
+        finally:
+            table.flush()
         return {search.arm: search.chosen for search in searches}
 
-    def _trial(self, search: Search, asked: Asked, searches: Sequence[Search]) -> Request:
+    def _trial(
+        self, search: Search, asked: Asked, searches: Sequence[Search], table: Table
+    ) -> Request:
         said = [f"{path.rpartition('.')[2]}={v}" for path, v in asked.parameters.items()]
         label = " ".join([f"tuning {search.arm}", *said])
 
         def end(outcome: Outcome) -> None:
             search.tell(asked, outcome.result)
-            rows = [row for each in searches for row in trial_rows(each.arm, each.trials)]
             last = all(each.finished for each in searches)
-            replace_table(self.directory / "trials.parquet", rows, write_trials, last=last)
+            table.put(
+                lambda: [row for each in searches for row in trial_rows(each.arm, each.trials)],
+                last=last,
+            )
 
         return self._request(asked.experiment, label, search.arm, ("validation",), end)
 
     def train(self, crew: Crew, tuned: dict[str, Tuned]) -> None:
         """Seed by seed, so that an unfinished study is paired as far as it goes."""
+        table = Table(self.directory / "results.parquet", write_results)
         rows: dict[tuple[int, str], list[dict[str, Any]]] = {}
         planned = [(seed, arm) for seed in self.plan.seeds for arm in self.plan.arms]
 
@@ -169,12 +180,16 @@ class _Study:
         def end(seed: int, arm: PlannedArm, outcome: Outcome) -> None:
             chosen, root = tuned[arm.name], self.around.root
             rows[seed, arm.name] = result_rows(self.plan, arm, chosen, seed, root, outcome)
-            ordered = [row for s, a in planned for row in rows.get((s, a.name), ())]
             last = len(rows) == len(planned)
-            replace_table(self.directory / "results.parquet", ordered, write_results, last=last)
+            table.put(
+                lambda: [row for s, a in planned for row in rows.get((s, a.name), ())], last=last
+            )
 
         source = requests()
-        crew.work_off(lambda: next(source, None))
+        try:
+            crew.work_off(lambda: next(source, None))
+        finally:
+            table.flush()
 
     def _stamp(self) -> str:
         text = json.dumps(identity(pick_device(self.around.device)), sort_keys=True)
