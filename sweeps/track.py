@@ -2,7 +2,7 @@
 
 Writing is idempotent: a run is found by its study, fingerprint and code, and a point by its name
 and step, so a resumed or repeated command may say everything again and nothing is there twice.
-It happens in the thread of `sweeps.outbox`; mlflow is imported there too, as it takes seconds.
+It happens in a thread of `sweeps.outbox`; mlflow is imported there too, as it takes seconds.
 """
 
 from __future__ import annotations
@@ -18,30 +18,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from sweeps.address import default_uri, prepare_environment, user_place
 from sweeps.atomic import file_lock
-from sweeps.outbox import (
-    FLUSH_CHANGES,
-    NAME_LENGTH,
-    Outbox,
-    Point,
-    Record,
-    clean,
-    flatten,
-    now,
-    text_of,
-)
+from sweeps.outbox import FLUSH_CHANGES, Outbox
+from sweeps.spool import Spool
+from sweeps.tracked import NAME_LENGTH, Point, Record, Thinning, clean, flatten, now, text_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
 KEY, PARENT = "seqzoo.key", "mlflow.parentRunId"
-ENVIRONMENT = {  # unless the user set them
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # by default 7, and four minutes
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-}
 
 
 class Tracker:
@@ -53,12 +40,13 @@ class Tracker:
     """
 
     def __init__(self, root: str | os.PathLike[str], study: str, *, uri: str | None = None) -> None:
-        for name, value in ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
+        prepare_environment()
         top = Path(root).resolve()
-        uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{top / 'mlflow.db'}"
+        place = user_place(uri)
+        uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(top)
         self._study = Record(_hash(study), study)
-        self._outbox = Outbox(MlflowStore(top, uri))
+        store = MlflowStore(top, uri, place.experiment)
+        self._outbox = Outbox(store, Spool(root, self._study, place))
 
     def start_study(self, tags: Mapping[str, object], params: Mapping[str, object]) -> None:
         own = {"study": self._study.name, "seqzoo.role": "study"}
@@ -81,10 +69,11 @@ class Tracker:
         """
         study = self._study
         key = _hash(study.name, fingerprint, code)
-        record = Record(key, name, study, steps=steps, config=json.loads(json.dumps(config)))
+        record, config = Record(key, name, study), json.loads(json.dumps(config))
         own = {"study": study.name, "fingerprint": fingerprint, "code": code}
-        self._put(record.describe, {**(tags or {}), **own}, flatten(config), of=record)
-        return TrackedRun(record, self._put)
+        about = {**(tags or {}), **own}, flatten(config), config
+        self._put(record.describe, *about, of=record)
+        return TrackedRun(record, self._put, steps)
 
     def close(self, timeout: float = 60.0, *, status: str = "finished") -> bool:
         """Write what is left, at most `timeout` seconds long; whether everything is written."""
@@ -107,16 +96,18 @@ class Tracker:
 class TrackedRun:
     """One run, made by `Tracker.start_run`."""
 
-    def __init__(self, record: Record, put: Callable[..., None]) -> None:
-        self._record, self._put = record, put
+    def __init__(self, record: Record, put: Callable[..., None], steps: int) -> None:
+        self._record, self._put, self._steps = record, put, steps
+        self._thinning = Thinning(steps)
 
     def metric(self, step: int, name: str, value: float) -> None:
         """One point of a curve. `value` is a Python number: reading a tensor may have to wait."""
-        self._put(self._record.add, Point(name, step, float(value)), of=self._record)
+        if self._thinning.keeps(name, step):
+            self._put(self._record.add, Point(name, step, float(value)), of=self._record)
 
     def finish(self, status: str, metrics: Mapping[str, float] | None = None) -> None:
         """End, with a status of the results table and the final metrics, put at the last step."""
-        last = self._record.steps
+        last = self._steps
         points = [Point(name, last, float(value)) for name, value in (metrics or {}).items()]
         self._put(self._record.finish, status, points, now(), of=self._record)
 
@@ -137,24 +128,28 @@ class NoTracker(Tracker):
 class MlflowStore:
     """The tracking store, through MlflowClient only: mlflow's global state stays untouched."""
 
-    def __init__(self, root: Path, uri: str) -> None:
-        self.uri = uri
+    def __init__(self, root: Path, uri: str, experiment: str | None = None) -> None:
+        self.uri, self._name = uri, experiment or "seqzoo"
         self._root = root
         path = uri.removeprefix("sqlite:///")
         self._database = None if path in (uri, ":memory:") else Path(path)
         self._experiment = ""
         self._opened: MlflowClient | None = None
 
-    def write(self, record: Record) -> None:
-        """Write what is new in a record. What a failure left is written by the next call."""
+    def write(self, record: Record) -> int:
+        """Write what is new in a record. What a failure left is written by the next call.
+
+        Returns: how many points the store did not have.
+        """
         client = self._client()
         run_id = self._run_id(client, record)
         self._write_words(client, run_id, record)
-        self._write_points(client, run_id, record)
+        num_points = self._write_points(client, run_id, record)
         self._write_status(client, run_id, record)
         if record.config is not None:  # last: an artifact store can be away by itself
-            client.log_dict(run_id, record.config, "config.json")
+            client.log_dict(run_id, dict(record.config), "config.json")
             record.config = None
+        return num_points
 
     def _client(self) -> MlflowClient:
         if self._opened is None:
@@ -181,7 +176,7 @@ class MlflowStore:
         return (self._root / "mlflow-artifacts").as_uri()
 
     def _experiment_id(self, client: MlflowClient) -> str:
-        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "seqzoo"
+        name = self._name
         served = self.uri.startswith(("http:", "https:", "databricks"))
         place = None if served else self._artifacts
         found = client.get_experiment_by_name(name)
@@ -204,8 +199,11 @@ class MlflowStore:
                 name = text_of(record.name, NAME_LENGTH)
                 found = [client.create_run(self._experiment, record.started, tags, name)]
                 record.fresh = True
-        record.run_id, record.stored_status = found[0].info.run_id, found[0].info.status
-        return found[0].info.run_id
+        run = found[0].info
+        record.run_id, record.stored_status, record.stored_end = (
+            run.run_id, run.status, run.end_time or 0
+        )  # fmt: skip
+        return run.run_id
 
     def _write_words(self, client: MlflowClient, run_id: str, record: Record) -> None:
         from mlflow.entities import Param, RunTag
@@ -218,7 +216,7 @@ class MlflowStore:
         client.log_batch(run_id, tags=[RunTag(k, v) for k, v in record.tags.items()])
         record.tags = {}
 
-    def _write_points(self, client: MlflowClient, run_id: str, record: Record) -> None:
+    def _write_points(self, client: MlflowClient, run_id: str, record: Record) -> int:
         try:
             new = self._new_points(client, run_id, record)
             for start in range(0, len(new), FLUSH_CHANGES):
@@ -227,6 +225,7 @@ class MlflowStore:
             record.stored_steps, record.fresh = {}, False  # unknown: part of it may have arrived
             raise
         record.points = []
+        return len(new)
 
     def _new_points(self, client: MlflowClient, run_id: str, record: Record) -> list[Metric]:
         """The points that the store does not have: it would keep a second one for the step."""
@@ -252,10 +251,13 @@ class MlflowStore:
         status = record.status
         if status is None or record.stored_status in (status, "FINISHED"):
             return  # a finished run that is only said again keeps its end
+        if (record.started if status == "RUNNING" else record.ended) < record.stored_end:
+            return  # from a spool: another process came later, and further
         if status == "RUNNING":
             client.update_run(run_id, status=status)
         else:
             client.set_terminated(run_id, status=status, end_time=record.ended)
+            record.stored_end = record.ended
         record.stored_status = status
 
 

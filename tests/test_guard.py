@@ -80,7 +80,9 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.code == 2
 
 
-@pytest.mark.parametrize("program", ["ablations.run", "sweeps.run", "sweeps.evaluate", "zoo"])
+@pytest.mark.parametrize(
+    "program", ["ablations.run", "sweeps.run", "sweeps.evaluate", "sweeps.sync", "zoo"]
+)
 def test_every_program_starts_with_the_guard(tmp_path: Path, program: str) -> None:
     place = plant(tmp_path, "tasks", "package")
     for words in (["decay=off"], ["--help"], []):

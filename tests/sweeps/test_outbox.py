@@ -8,7 +8,8 @@ import time
 import pytest
 
 from sweeps import outbox
-from sweeps.outbox import CURVE_POINTS, Outbox, Point, Record, clean, flatten
+from sweeps.outbox import Outbox
+from sweeps.tracked import CURVE_POINTS, Point, Record, Thinning, clean, flatten
 
 
 @pytest.mark.parametrize("status", ["diverged", "out-of-memory", "timeout", "failed"])
@@ -20,10 +21,8 @@ def test_statuses(status: str) -> None:
 
 def test_curves_are_thinned_evenly_and_keep_their_end() -> None:
     for steps in (1, 7, 199, 200, 201, 1000, 12_345):
-        record = Record("", "", steps=steps)
-        for step in range(steps + 1):
-            record.add(Point("loss", step, 0.0))
-        kept = [point.step for point in record.points]
+        thinning = Thinning(steps)
+        kept = [step for step in range(steps + 1) if thinning.keeps("loss", step)]
         assert len(kept) <= CURVE_POINTS + 1
         assert len(kept) >= min(steps + 1, CURVE_POINTS)
         assert (kept[0], kept[-1]) == (0, steps)
@@ -32,11 +31,9 @@ def test_curves_are_thinned_evenly_and_keep_their_end() -> None:
 
 
 def test_each_metric_has_its_own_points() -> None:
-    record = Record("", "", steps=100_000)
-    for step in range(3):
-        record.add(Point("a", step, 0.0))
-        record.add(Point("b", step, 0.0))
-    assert [(p.name, p.step) for p in record.points] == [("a", 0), ("b", 0)]
+    thinning = Thinning(100_000)
+    kept = [(name, step) for step in range(3) for name in "ab" if thinning.keeps(name, step)]
+    assert kept == [("a", 0), ("b", 0)]
 
 
 def test_clean_and_flatten() -> None:
@@ -57,17 +54,18 @@ class FlakyStore:
         self.failures, self.poison, self.seconds = failures, poison, seconds
         self.got: list[tuple[str, int]] = []
 
-    def write(self, record: Record) -> None:
+    def write(self, record: Record) -> int:
         time.sleep(self.seconds)
         if self.failures > 0 or record.name == self.poison:
             self.failures -= 1
             raise ConnectionError("refused\nby http://user:secret@example.invalid")
         self.got.extend((record.name, point.step) for point in record.points)
-        record.points = []
+        num, record.points = len(record.points), []
+        return num
 
 
 def fill(box: Outbox, *names: str, steps: int = 5) -> list[Record]:
-    records = [Record(name, name, steps=steps) for name in names]
+    records = [Record(name, name) for name in names]
     for step in range(steps):
         for record in records:
             box.put(record, record.add, Point("loss", step, 0.0))
@@ -110,7 +108,7 @@ def test_points_go_out_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_call_costs_microseconds_while_the_store_hangs() -> None:
     box = Outbox(FlakyStore(seconds=3.0))
-    record = Record("a", "a", steps=20_000)
+    record = Record("a", "a")
     times = []
     for step in range(20_000):
         started = time.perf_counter()

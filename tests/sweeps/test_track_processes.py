@@ -66,7 +66,7 @@ def test_four_processes_open_a_new_store_at_once(tmp_path: Path, program: Progra
     assert {run.info.status for run in found} == {"FINISHED"}
     assert all(len(history(root, run, "loss")) == 20 for run in found)
     assert sorted(p.name for p in root.iterdir()) == [
-        ".mlflow.db.lock", "mlflow-artifacts", "mlflow.db"
+        ".mlflow-spool.lock", ".mlflow.db.lock", "mlflow-artifacts", "mlflow.db"
     ]  # fmt: skip
 
 
