@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from itertools import islice
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from sweeps.tally import SOON, Going, Tally
-from sweeps.terminal import Label, cell, duration, printable, speed
+from sweeps.terminal import duration, printable, shortened, speed
 
 BAR, METRIC, SPEED = 56, 70, 100  # columns of the terminal from which a row has these
 FOOTER = 7  # lines at most
@@ -32,6 +33,26 @@ def view(tally: Tally, width: int, height: int) -> Group:
     if len(going) > len(shown):
         parts.append(cell(f"and {len(going) - len(shown)} more running", "dim"))
     return Group(*parts, *_footer(tally, width))
+
+
+class Label:
+    """A run's label, that takes the room that is left."""
+
+    def __init__(self, text: str) -> None:
+        self._text = printable(text)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Shortened where it has to be."""
+        yield cell(shortened(self._text, options.max_width))
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """As wide as it likes, and no wider than there is room."""
+        return Measurement(1, min(options.max_width, len(self._text)))
+
+
+def cell(text: str, style: str = "") -> Text:
+    """The text as it is: brackets are no markup."""
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _rows(going: list[Going], width: int) -> Table:

@@ -2,71 +2,49 @@
 
 from __future__ import annotations
 
-import io
 import time
-from collections.abc import Iterable, Sequence
-
-from rich.console import Console, RenderableType
-from rich.table import Table
+from collections.abc import Sequence
 
 from sweeps.pages import pages
-from sweeps.survey import Arm, Run, Survey, scores_of_runs
-from sweeps.terminal import Label, cell, duration, printable
+from sweeps.survey import Arm, Run, Survey
+from sweeps.terminal import aligned, duration, printable
 
 MOST = 10  # missing runs that are listed
 SILENT = 60.0  # seconds without a step that are worth saying
+Rows = list[list[str]]
 
 
 def overview(study: Survey, width: int | None = None) -> list[str]:
     """One study. Args: width: of the terminal; None: as wide as it takes."""
-    parts: list[str | RenderableType] = [*_head(study), "", _arms(study)]
+    lines = [*_head(study), "", *aligned(_arms(study), width)]
     if study.running:
-        parts += ["", _running(study)]
-    parts += _missing(study)
-    parts += ["", *pages(study.directory, trials=study.plan["trials"] > 0)]
-    return rendered(parts, width)
+        lines += ["", *aligned(_running(study), width)]
+    lines += [*_missing(study), "", *pages(study.directory, trials=study.plan["trials"] > 0)]
+    return [printable(line) for line in lines]
 
 
 def listing(studies: Sequence[Survey], width: int | None = None) -> list[str]:
     """All studies below a folder, those that run first."""
-    table = _table("study", "state", "runs", "missing", "trials", "best", "left")
+    rows = [["study", "state", "runs", "missing", "trials", "best", "left"]]
     for study in sorted(studies, key=lambda s: (s.state != "running", s.directory.name)):
         runs, planned = sum(a.finished for a in study.arms), sum(a.planned for a in study.arms)
         tried, trials = sum(a.trials for a in study.arms), len(study.arms) * study.plan["trials"]
-        table.add_row(
-            Label(study.directory.name),
-            study.state,
-            f"{runs}/{planned}",
-            _count(len(study.missing)),
-            f"{tried}/{trials}" if trials else "-",
-            f"{study.metric} {_number(study.best)}",
-            _left(study),
-        )
-    return rendered([table], width)
+        best = f"{study.metric} {_number(study.best)}"
+        counts = [f"{runs}/{planned}", _count(len(study.missing))]
+        counts.append(f"{tried}/{trials}" if trials else "-")
+        rows.append([study.directory.name, study.state, *counts, best, _left(study)])
+    return aligned(rows, width)
 
 
 def runs_of(study: Survey) -> list[str]:
     """Every run that has ended: plain lines, as there may be ten thousand."""
     rows = [
-        f"{printable(arm)} seed {seed}: validation {study.metric} {_number(value)} ({status})"
-        f"{'' if seconds is None else f' in {duration(seconds)}'}  runs/{printable(fingerprint)}"
-        for arm, seed, status, fingerprint, seconds, value in scores_of_runs(study).iter_rows()
+        f"{run.arm} seed {run.seed}: validation {study.metric} {_number(run.validation)} "
+        f"({run.status}) in {'-' if run.seconds is None else duration(run.seconds)}"
+        f"  runs/{run.fingerprint}"
+        for run in study.ended
     ]
-    return [*rows, f"{len(rows)} runs"]
-
-
-def rendered(parts: Iterable[str | RenderableType], width: int | None) -> list[str]:
-    """Lines of text. Sentences stay whole: a terminal wraps them, and they can be copied."""
-    console = Console(file=io.StringIO(), width=width or 1000, force_terminal=False)
-    lines: list[str] = []
-    for part in parts:
-        if isinstance(part, str):
-            lines.append(printable(part))
-            continue
-        with console.capture() as captured:
-            console.print(part)
-        lines += [line.rstrip() for line in captured.get().splitlines()]
-    return lines
+    return [*map(printable, rows), f"{len(rows)} runs"]
 
 
 def _head(study: Survey) -> list[str]:
@@ -81,13 +59,11 @@ def _head(study: Survey) -> list[str]:
     return lines
 
 
-def _arms(study: Survey) -> Table:
+def _arms(study: Survey) -> Rows:
     trials = study.plan["trials"]
     names = ["finished", "diverged", "running", "missing", "to do"] + ["trials"] * (trials > 0)
-    table = _table("arm", *names, f"best validation {study.metric}")
-    for arm in study.arms:
-        table.add_row(Label(arm.name), *_counts(arm, trials), _number(arm.best))
-    return table
+    rows = [["arm", *names, f"best validation {study.metric}"]]
+    return rows + [[a.name, *_counts(a, trials), _number(a.best)] for a in study.arms]
 
 
 def _counts(arm: Arm, trials: int) -> list[str]:
@@ -96,19 +72,19 @@ def _counts(arm: Arm, trials: int) -> list[str]:
     return [*found, f"{arm.trials}/{trials}"] if trials else found
 
 
-def _running(study: Survey) -> Table:
+def _running(study: Survey) -> Rows:
     alive = study.owner is not None
     first = "running" if alive else "stopped in"
-    table = _table(first, "step", "steps/s", f"validation {study.metric}", "for", "process")
+    rows = [[first, "step", "steps/s", f"validation {study.metric}", "for", "process"]]
     for run in study.running:
         where = run.where
         value = where.validation(study.metric)
         since = duration(max(0.0, time.time() - run.since)) if alive else "-"
         rate = "-" if where.rate is None or not alive else f"{where.rate:.3g}"
         step = f"{where.step}/{run.steps}"
-        process = cell(f"{where.pid} {where.host}{_silence(run, alive)}" if where.pid else "-")
-        table.add_row(Label(run.label), step, rate, _number(value), since, process)
-    return table
+        process = f"{where.pid} {where.host}{_silence(run, alive)}" if where.pid else "-"
+        rows.append([run.label, step, rate, _number(value), since, process])
+    return rows
 
 
 def _silence(run: Run, alive: bool) -> str:  # noqa: FBT001
@@ -124,14 +100,6 @@ def _missing(study: Survey) -> list[str]:
     if len(study.missing) > MOST:
         lines.append(f"and {len(study.missing) - MOST} more, in missing.json")
     return ["", *lines] if lines else []
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(first)
-    for name in others:
-        table.add_column(name, justify="right")
-    return table
 
 
 def _count(number: int) -> str:

@@ -21,7 +21,7 @@ from rich.text import Text
 from sweeps.atomic import write_json
 from sweeps.live import parts_of, view
 from sweeps.tally import RUNNING, Going, Tally
-from sweeps.terminal import duration, printable, standard_error
+from sweeps.terminal import duration, printable
 
 if TYPE_CHECKING:
     from sweeps.experiment import Experiment, Score
@@ -55,7 +55,7 @@ class Display:
         console: Console | None = None,
     ) -> None:
         self.stopping, self.tally = stopping, Tally(total, runs)
-        console = console or standard_error()
+        console = console or Console(stderr=True, force_terminal=sys.stderr.isatty())
         self._console = console
         self._live: Live | None = None
         if console.is_terminal and not console.is_dumb_terminal:

@@ -6,9 +6,9 @@ Beside the record it reads what is there only while somebody works: `driver.json
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,13 @@ import polars as pl
 
 from sweeps.atomic import inside
 from sweeps.owner import owner_of
-from sweeps.results import SCHEMA, TRIALS, merit, read_plan
+from sweeps.results import merit
+from sweeps.study_files import Files
 from sweeps.tally import DONE, RUNNING, left
 from sweeps.whereabouts import Whereabouts, whereabouts
-from sweeps.words import WordError
 
 WRONG = (ValueError, TypeError, KeyError, AttributeError, OverflowError)  # in JSON of no sense
-UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+ENDED = ("arm", "seed", "status", "fingerprint", "seconds")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,6 @@ class Run:
 
     label: str
     arm: str
-    fingerprint: str
     steps: int
     since: float
     where: Whereabouts
@@ -48,17 +47,29 @@ class Missing:
 
 
 @dataclass(frozen=True)
+class Ended:
+    """A run of the results table, with its score on the validation split."""
+
+    arm: str
+    seed: int
+    status: str
+    fingerprint: str
+    seconds: float | None
+    validation: float | None = None
+
+
+@dataclass(frozen=True)
 class Arm:
     """How far an arm is."""
 
     name: str
     planned: int
-    finished: int
-    diverged: int
     running: int
     missing: int
-    trials: int  # that are done
-    best: float | None  # validation score
+    finished: int = 0
+    diverged: int = 0  # of those
+    trials: int = 0  # that are done
+    best: float | None = None  # validation score
 
     @property
     def waiting(self) -> int:
@@ -75,6 +86,7 @@ class Survey:
     owner: dict[str, str | int] | None
     arms: tuple[Arm, ...]
     running: tuple[Run, ...]
+    ended: tuple[Ended, ...]
     missing: tuple[Missing, ...]
     seconds_left: float | None
     damages: tuple[str, ...]
@@ -110,55 +122,20 @@ def survey(directory: Path) -> Survey:
 
     Raises: WordError where there is no plan that can be read. Of other damage it tells.
     """
-    plan, damages = _plan(directory), []
+    files = Files(directory)
+    plan = files.plan()
+    metric = plan["primary"]["metric"]
     owner = owner_of(directory)  # first: a study that ends meanwhile is still told as running
-    now = _json(directory / RUNNING, damages, {})
-    missing = _missing(_json(directory / "missing.json", damages, []))
-    running = _running(now, directory.parent / "runs", damages)
-    arms = _arms(plan, directory, running, missing, damages)
+    now = files.json(RUNNING, {})
+    running = tuple(_running(now, files))
+    missing = _missing(files.json("missing.json", []))
+    ended = tuple(_ended(files, metric))
+    tried = tuple(_tried(files))
+    arms = (_arm(each["name"], plan, running, missing) for each in plan["arms"])
+    arms = tuple(_with_results(arm, ended, tried, metric) for arm in arms)
     remaining = None if owner is None else _left(now, running)
-    return Survey(directory, plan, owner, arms, running, missing, remaining, tuple(damages))
-
-
-def scores_of_runs(study: Survey) -> pl.DataFrame:
-    """A row for every run that has ended: arm, seed, status, validation, seconds, fingerprint."""
-    rows = _results(study.directory / "results.parquet", study.metric, [])
-    validation = pl.col("value").filter(pl.col("split") == "validation").first()
-    keys = ("arm", "seed", "status", "fingerprint", "seconds")
-    return rows.group_by(keys, maintain_order=True).agg(validation.alias("validation"))
-
-
-def _plan(directory: Path) -> dict[str, Any]:
-    path = directory / "plan.json"
-    try:
-        plan = read_plan(path)
-        said = [plan["study"], plan["primary"]["metric"], *(arm["name"] for arm in plan["arms"])]
-        whole = all(isinstance(text, str) for text in said) and isinstance(plan["seeds"], list)
-        plan["trials"] = int(plan.get("trials", 0))
-    except OSError as error:
-        raise WordError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
-        raise WordError(str(error)) from None
-    except (TypeError, KeyError, AttributeError):
-        whole, plan = False, {}
-    if not whole:
-        raise WordError(f"{path}: not the plan of a study")
-    return plan
-
-
-def _json(path: Path, damages: list[str], default: Any) -> Any:
-    """What the file holds, of the kind of `default`, which stands for no file or a damaged one."""
-    try:
-        found = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return default
-    except (OSError, ValueError, RecursionError) as error:
-        damages.append(f"{path}: {getattr(error, 'strerror', None) or 'not JSON'}")
-        return default
-    if isinstance(found, type(default)):
-        return found
-    damages.append(f"{path}: not what a study writes")
-    return default
+    damages = tuple(files.damages)
+    return Survey(directory, plan, owner, arms, running, ended, missing, remaining, damages)
 
 
 def _missing(entries: list[Any]) -> tuple[Missing, ...]:
@@ -170,22 +147,19 @@ def _missing(entries: list[Any]) -> tuple[Missing, ...]:
     )
 
 
-def _running(now: dict[str, Any], runs: Path, damages: list[str]) -> tuple[Run, ...]:
+def _running(now: dict[str, Any], files: Files) -> Iterator[Run]:
+    runs = files.directory.parent / "runs"
     try:
-        return tuple(
-            Run(
+        for entry in now.get("running", ()):
+            yield Run(
                 label=str(entry["label"]),
                 arm=str(entry["arm"]),
-                fingerprint=str(entry["fingerprint"]),
                 steps=int(entry["steps"]),
                 since=float(entry["since"]),
                 where=whereabouts(inside(runs, entry["fingerprint"])) or Whereabouts(),
             )
-            for entry in now.get("running", ())
-        )
     except WRONG:
-        damages.append(f"{RUNNING}: not what a study writes")
-        return ()
+        files.tell(RUNNING, "not what a study writes")
 
 
 def _left(now: dict[str, Any], running: tuple[Run, ...]) -> float | None:
@@ -198,55 +172,47 @@ def _left(now: dict[str, Any], running: tuple[Run, ...]) -> float | None:
         return None
 
 
-def _arms(
-    plan: dict[str, Any],
-    directory: Path,
-    running: tuple[Run, ...],
-    missing: tuple[Missing, ...],
-    damages: list[str],
-) -> tuple[Arm, ...]:
-    metric, names = plan["primary"]["metric"], [arm["name"] for arm in plan["arms"]]
-    results = _results(directory / "results.parquet", metric, damages)
-    trials = _table(directory / "trials.parquet", ("arm", "value", "state"), damages)
-    runs = results.unique(("arm", "seed")).filter(pl.col("status").is_in(DONE))
-    tried = trials.filter(pl.col("state").is_in(DONE))
-    worth = pl.col("value") * merit(metric, 1.0)
-    validated = results.filter(pl.col("split") == "validation").select("arm", worth)
-    best = _by_arm(pl.concat([validated, tried.select("arm", "value")]), pl.col("value").max())
-    finished, diverged = _by_arm(runs, pl.len()), _by_arm(runs, pl.col("status").eq(DONE[1]).sum())
-    done = _by_arm(tried, pl.len())
-    final = [entry.label for entry in missing]
-    return tuple(
-        Arm(
-            name=name,
-            planned=len(plan["seeds"]),
-            finished=int(finished.get(name, 0)),
-            diverged=int(diverged.get(name, 0)),
-            running=sum(run.label.startswith(f"{name} seed ") for run in running),
-            missing=sum(label.startswith(f"{name} seed ") for label in final),
-            trials=int(done.get(name, 0)),
-            best=merit(metric, best[name]) if best.get(name) is not None else None,
-        )
-        for name in names
+def _ended(files: Files, metric: str) -> Iterator[Ended]:
+    """A run for each arm and seed: of the rows of the task's own metric, on whole splits."""
+    whole = (pl.col("slice") == "all") & (pl.col("metric") == metric)
+    found: dict[tuple[str, int], Ended] = {}
+    for split, value, *run in files.rows("results.parquet", ("split", "value", *ENDED), whole):
+        known = found.setdefault((run[0], run[1]), Ended(*run))
+        if split == "validation":
+            found[known.arm, known.seed] = replace(known, validation=value)
+    yield from found.values()
+
+
+def _tried(files: Files) -> Iterator[tuple[str, float]]:
+    """Arm and merit of every trial that is done."""
+    done = pl.col("state").is_in(DONE)
+    yield from files.rows("trials.parquet", ("arm", "value"), done)
+
+
+def _arm(
+    name: str, plan: dict[str, Any], running: Iterable[Run], missing: Iterable[Missing]
+) -> Arm:
+    """Of its seeds, as tuning has labels of another kind."""
+    mine = f"{name} seed "
+    return Arm(
+        name=name,
+        planned=len(plan["seeds"]),
+        running=sum(run.label.startswith(mine) for run in running),
+        missing=sum(each.label.startswith(mine) for each in missing),
     )
 
 
-def _by_arm(rows: pl.DataFrame, what: pl.Expr) -> dict[str, float]:
-    return dict(rows.group_by("arm").agg(what.alias("found")).iter_rows())
-
-
-def _results(path: Path, metric: str, damages: list[str]) -> pl.DataFrame:
-    """The rows of the task's own metric, on the whole splits."""
-    columns = ("arm", "seed", "split", "slice", "metric", "value", "status")
-    rows = _table(path, (*columns, "fingerprint", "seconds"), damages)
-    return rows.filter((pl.col("slice") == "all") & (pl.col("metric") == metric))
-
-
-def _table(path: Path, columns: tuple[str, ...], damages: list[str]) -> pl.DataFrame:
-    known = {name: (SCHEMA | TRIALS)[name] for name in columns}
-    if path.exists():
-        try:
-            return pl.read_parquet(path, columns=list(columns)).cast(pl.Schema(known))
-        except UNREADABLE as error:
-            damages.append(f"{path}: cannot be read ({str(error).splitlines()[0]})")
-    return pl.DataFrame(schema=known)
+def _with_results(
+    arm: Arm, ended: Iterable[Ended], tried: Iterable[tuple[str, float]], metric: str
+) -> Arm:
+    runs = [run for run in ended if run.arm == arm.name and run.status in DONE]
+    worth = [merit(metric, run.validation) for run in runs if run.validation is not None]
+    trials = [value for name, value in tried if name == arm.name]
+    worth += [value for value in trials if value is not None]
+    return replace(
+        arm,
+        finished=len(runs),
+        diverged=sum(run.status == DONE[1] for run in runs),
+        trials=len(trials),
+        best=merit(metric, max(worth)) if worth else None,
+    )

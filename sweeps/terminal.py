@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.measure import Measurement
-from rich.text import Text
-
-TAIL = 9  # characters of a label that are always kept: " seed 12"
 SECONDS, MINUTES = 100, 6000  # up to here durations are given in seconds, in minutes
+TAIL = 9  # characters of a label that are always kept: " seed 12"
 
 
 def duration(seconds: float) -> str:
@@ -29,34 +25,33 @@ def speed(count: float, seconds: float, of: str = "step") -> str:
 
 def printable(text: object) -> str:
     """The text on one line, without what moves a cursor or turns the direction of writing."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    found = str(text)
+    if found.isprintable():
+        return found
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in found)
 
 
-def cell(text: object, style: str = "") -> Text:
-    """The text as it is: brackets are no markup, and what is too long ends in an ellipsis."""
-    return Text(printable(text), style=style, no_wrap=True, overflow="ellipsis")
+def shortened(label: str, width: int) -> str:
+    """At most so wide: cut before the end, as the end tells seeds apart."""
+    if len(label) <= width:
+        return label
+    tail = label[-TAIL:] if width > 2 * TAIL else ""
+    return f"{label[: max(0, width - len(tail) - 1)]}…{tail}"
 
 
-class Label:
-    """A run's label in a table: shortened before its end, as the end tells seeds apart."""
+def aligned(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
+    """Rows as lines: the first column to the left, the others to the right.
 
-    def __init__(self, text: str) -> None:
-        self._text = printable(text)
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """All of it if it fits."""
-        whole, width = cell(self._text), options.max_width
-        if whole.cell_len > width > 2 * TAIL:
-            tail = cell(self._text[-TAIL:])
-            whole.truncate(width - tail.cell_len, overflow="ellipsis")
-            whole.append_text(tail)
-        yield whole
-
-    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """As wide as it likes, and no wider than there is room."""
-        return Measurement(1, min(options.max_width, cell(self._text).cell_len))
-
-
-def standard_error() -> Console:
-    """A terminal only where there is one, whatever the environment says of colours."""
-    return Console(stderr=True, force_terminal=sys.stderr.isatty())
+    Args:
+        rows: texts; the first row is the heading.
+        width: that the first column is shortened for; None: as wide as it takes.
+    """
+    rows = [[printable(text) for text in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if width is not None:
+        widths[0] = max(TAIL, min(widths[0], width - sum(widths[1:]) - 2 * len(widths[1:])))
+    lines = []
+    for first, *others in rows:
+        cells = [f"{text:>{room}}" for text, room in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join([f"{shortened(first, widths[0]):<{widths[0]}}", *cells]))
+    return lines
