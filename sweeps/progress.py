@@ -1,19 +1,37 @@
-"""What is running, how well, and how long it will take: a live line, or plain lines in a file."""
+"""What is running, how well, and how long it will take: a live table, or plain lines in a file.
+
+A step only counts: a thread draws the table, and leaves `out/<study>/running.json` for others.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.live import Live
+from rich.text import Text
 
-from sweeps.experiment import Experiment, Score
+from sweeps.atomic import write_json
+from sweeps.live import parts_of, view
+from sweeps.tally import RUNNING, Going, Tally
+from sweeps.terminal import duration, printable
+
+if TYPE_CHECKING:
+    from sweeps.experiment import Experiment, Score
+
+__all__ = ["Display", "Shown", "duration"]
 
 PLAIN_EVERY = 10.0  # seconds between plain lines
 REDRAW_EVERY = 0.1
+WRITE_EVERY = 1.0
+SHARE = 0.01  # of the time is what drawing may take
 
 
 class Display:
@@ -22,23 +40,41 @@ class Display:
     Args:
         total: training steps of the whole study.
         stopping: whether a stop was asked for; seen by every run.
+        runs: of the whole study.
+        folder: of the study; the file for others is there while it is worked on.
+        console: where; by default standard error.
     """
 
-    def __init__(self, total: int, stopping: Callable[[], bool]) -> None:
-        self.stopping = stopping
-        self._total, self._done = total, 0
-        self.trained = 0  # steps that were taken, not read
-        self._began = self._shown = time.monotonic()
-        self._running: dict[Shown, None] = {}
-        console = Console(stderr=True)
-        self._live = console.is_terminal
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
-        self._progress = Progress(*columns, console=console, transient=True)
-        self._bar = self._progress.add_task("", total=max(1, total), left="")
+    def __init__(
+        self,
+        total: int,
+        stopping: Callable[[], bool],
+        *,
+        runs: int = 0,
+        folder: Path | None = None,
+        console: Console | None = None,
+    ) -> None:
+        self.stopping, self.tally = stopping, Tally(total, runs)
+        console = console or Console(stderr=True, force_terminal=sys.stderr.isatty())
+        self._console = console
+        self._live: Live | None = None
+        if console.is_terminal and not console.is_dumb_terminal:
+            self._live = _live(console, self.tally)
+        self._file = None if folder is None else folder / RUNNING
+        self._written = True
+        self._line_due = time.monotonic() + PLAIN_EVERY
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._tend, name="display", daemon=True)
+
+    @property
+    def trained(self) -> int:
+        """Steps that were taken, not read."""
+        return self.tally.trained
 
     def __enter__(self) -> Display:
-        if self._live:
-            self._progress.start()
+        if self._live is not None:
+            self._live.start()
+        self._thread.start()
         return self
 
     def __exit__(
@@ -47,90 +83,114 @@ class Display:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        if self._live:
-            self._progress.stop()
+        self._over.set()
+        self._thread.join()
+        if self._live is not None:
+            with contextlib.suppress(OSError):
+                self._live.stop()
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
 
-    def start(self, label: str, experiment: Experiment) -> Shown:
+    def start(self, label: str, experiment: Experiment, arm: str = "") -> Shown:
         """A run begins."""
-        shown = Shown(self, label, experiment.train.steps)
-        self._running[shown] = None
-        return shown
+        metric, steps = experiment.task.metric, experiment.train.steps
+        run = Going(label, arm, experiment.fingerprint, metric, steps)
+        self.tally.going[run] = None
+        self._written = False
+        return Shown(self, run)
 
-    def moved(self, shown: Shown, steps: int) -> None:
+    def moved(self, run: Going, steps: int) -> None:
         """A run took steps."""
-        self.trained += steps
-        now = time.monotonic()
-        if now - self._shown >= (REDRAW_EVERY if self._live else PLAIN_EVERY):
-            self._shown = now
-            self._draw(shown)
+        if self.tally.began is None:
+            self._written = False
+        self.tally.took(run, steps)
+        if self._live is None and time.monotonic() >= self._line_due:
+            self._line_due = time.monotonic() + PLAIN_EVERY
+            others = len(self.tally.going) - (run in self.tally.going)
+            more = f", {others} more running" if others else ""
+            line = f"{run.label} step {run.step}/{run.steps} {run.score}".rstrip()
+            self._say(f"{line}{more}")
 
-    def ended(self, shown: Shown, line: str) -> None:
-        """A run has ended; `line` says how."""
-        self._running.pop(shown, None)
-        self._done += shown.steps
-        text = f"{shown.label}: {line}  [{self._left()} left]"
-        if self._live:
-            self._progress.console.print(text, markup=False, highlight=False)
-            self._draw(shown)
-        else:
-            sys.stderr.write(text + "\n")
+    def ended(self, run: Going, line: str, status: str, reason: str) -> None:
+        """A run has ended, for now or for good; `line` says how."""
+        self.tally.ended(run, status, reason)
+        self._written = False
+        self._say(f"{run.label}: {line}")
+
+    def _say(self, text: str) -> None:
+        """A line that stays. A terminal that has gone is no reason to stop."""
+        with contextlib.suppress(OSError):
+            if self._live is not None:
+                self._console.print(Text(printable(text)))
+                return
+            *rest, remaining = parts_of(self.tally)
+            told = ", ".join(filter(None, [*rest, *self._record(), remaining]))
+            sys.stderr.write(f"{printable(text)}  [{told}]\n")
             sys.stderr.flush()
 
-    def _draw(self, shown: Shown) -> None:
-        others = len(self._running) - (shown in self._running)
-        text = f"{shown}" + (f", {others} more running" if others else "")
-        if self._live:
-            done = min(self._total, self._done + self._under_way())
-            self._progress.update(self._bar, completed=done, description=text, left=self._left())
-        else:
-            sys.stderr.write(f"{text}  [{self._left()} left]\n")
-            sys.stderr.flush()
+    def _record(self) -> list[str]:
+        best = self.tally.leaders()[:1]
+        failed = [f"{self.tally.failed} failed"] if self.tally.failed else []
+        return [f"best {found.value:.3f} {printable(arm)}" for arm, found in best] + failed
 
-    def _under_way(self) -> int:
-        return sum(each.step_now for each in self._running)
+    def _tend(self) -> None:
+        """Draw and write, from now and then to the end."""
+        pause, write_due = REDRAW_EVERY, 0.0
+        while not self._over.wait(pause):
+            began = time.thread_time()
+            if self._live is not None:
+                with contextlib.suppress(OSError):
+                    self._live.refresh()
+            if not self._written and time.monotonic() >= write_due:
+                write_due = time.monotonic() + WRITE_EVERY
+                self._write()
+            pause = max(REDRAW_EVERY, (time.thread_time() - began) / SHARE)
 
-    def _left(self) -> str:
-        """Time left at the rate seen so far; runs that are only read cost nothing."""
-        if not self.trained:
-            return "?"
-        rate = (time.monotonic() - self._began) / self.trained
-        return duration(rate * max(0, self._total - self._done - self._under_way()))
+    def _write(self) -> None:
+        self._written = True  # first: what changes meanwhile is written the next time
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                write_json(self._file, self.tally.to_dict())
 
 
 class Shown:
     """One run on the display."""
 
-    def __init__(self, display: Display, label: str, steps: int) -> None:
-        self._display, self.label, self.steps = display, label, steps
-        self.step_now, self.score = 0, ""
+    def __init__(self, display: Display, run: Going) -> None:
+        self._display, self._run = display, run
         self._heard = False
         self.stopping = display.stopping
 
-    def __str__(self) -> str:
-        return f"{self.label} step {self.step_now}/{self.steps} {self.score}".rstrip()
-
     def step(self, step: int) -> None:
         """It is at this step; a resumed run begins in the middle."""
-        taken = max(0, step - self.step_now) if self._heard else 1
-        self._heard, self.step_now = True, step
-        self._display.moved(self, taken)
+        run = self._run
+        taken = max(0, step - run.step) if self._heard else 1
+        self._heard, run.step = True, step
+        self._display.moved(run, taken)
 
     def scored(self, step: int, scores: Sequence[Score]) -> None:
-        """After every evaluation."""
-        for score in scores:
-            if score.split == "validation" and score.metric in ("accuracy", "loss"):
-                self.score = f"{score.metric} {score.value:.3f}"
-                if score.metric == "accuracy":
-                    return
+        """After every evaluation: the task's own score, or the nearest to it."""
+        found = {
+            score.metric: score.value
+            for score in scores
+            if (score.split, score.slice) == ("validation", "all") and score.value is not None
+        }
+        for metric in (self._run.metric, "accuracy", "loss"):
+            if metric in found:
+                self._run.scored, self._run.value = metric, found[metric]
+                return
 
-    def finish(self, line: str) -> None:
+    def finish(self, line: str, status: str = "finished", reason: str = "") -> None:
         """It has ended; `line` says how."""
-        self.step_now = 0
-        self._display.ended(self, line)
+        self._display.ended(self._run, line, status, reason)
 
 
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3.4 h`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+def _live(console: Console, tally: Tally) -> Live:
+    """Drawn when told; what others print to this terminal appears above."""
+    return Live(
+        console=console,
+        get_renderable=lambda: view(tally, console.width, console.height),
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),
+    )

@@ -1,6 +1,6 @@
 """How far a run is, told through a file: every engine has that, and `sweeps.status` reads it too.
 
-    out/runs/<fingerprint>/progress.jsonl      {"step": 120, "steps": 300, "at": ..., "pid": ...}
+    out/runs/<fingerprint>/progress.jsonl      {"step": 120, "at": ..., "pid": ..., "host": ...}
                                                {"step": 100, "scores": [[split, slice, ...], ...]}
 
 It is there while the run is worked on. Nothing depends on it: what counts is in the checkpoint.
@@ -98,24 +98,11 @@ class Follower:
             return []
         whole = text[: text.rfind(b"\n") + 1]
         self._at += len(whole)
-        return [line for row in whole.splitlines() if isinstance(line := _parsed(row), dict)]
+        return [line for row in whole.splitlines() if isinstance(line := parsed(row), dict)]
 
 
-def last_step(run: Path) -> dict[str, Any] | None:
-    """The newest line that says where a run is and who works on it; None if nobody does."""
-    try:
-        rows = (run / NAME).read_bytes().splitlines()
-    except OSError:
-        return None
-    found: dict[str, Any] = {}
-    for row in rows:
-        line = _parsed(row)
-        if isinstance(line, dict):
-            found |= {name: value for name, value in line.items() if name != "scores"}
-    return found or None
-
-
-def _parsed(row: bytes) -> Any:
+def parsed(row: bytes) -> Any:
+    """A line of the file; None if it is none."""
     with contextlib.suppress(ValueError):
         return json.loads(row)
     return None

@@ -88,6 +88,7 @@ __all__ = [
     "STATUSES",
     "TRIALS",
     "Study",
+    "read_plan",
     "read_study",
     "write_bytes",
     "write_curve",
@@ -144,7 +145,7 @@ def read_study(directory: str | os.PathLike[str]) -> Study:
     Raises: ValueError, one line, where there is no study or a file does not hold what it should.
     """
     directory = Path(directory)
-    plan = _read_plan(directory / "plan.json")
+    plan = read_plan(directory / "plan.json")
     results = _read_parquet(directory / "results.parquet", SCHEMA)
     names = [arm["name"] for arm in plan["arms"]]
     strangers = sorted(set(results["arm"]) - set(names))
@@ -232,7 +233,8 @@ def _read_parquet(path: Path, schema: dict[str, Any]) -> pl.DataFrame:
         raise ValueError(f"{path}: not a parquet file ({str(error).splitlines()[0]})") from None
 
 
-def _read_plan(path: Path) -> dict[str, Any]:
+def read_plan(path: Path) -> dict[str, Any]:
+    """plan.json, with what a reader relies on. Raises: ValueError, one line."""
     plan = _read_json(path, None)
     if plan is None:
         raise ValueError(f"{path.parent}: no plan.json; name the directory of a study, out/STUDY")

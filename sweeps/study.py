@@ -18,7 +18,9 @@ from sweeps.edited import refuse_edited
 from sweeps.engine import Engine
 from sweeps.experiment import Experiment
 from sweeps.owner import owning
+from sweeps.pages import pages
 from sweeps.plan import PlannedArm, StudyPlan, decided
+from sweeps.program import say
 from sweeps.progress import Display
 from sweeps.provenance import identity, provenance
 from sweeps.record import Table, result_rows
@@ -83,13 +85,16 @@ def _run_owned(plan: StudyPlan, directory: Path, around: Surroundings) -> Done:
     if not (directory / "provenance.json").exists():
         write_json(directory / "provenance.json", origin)
     steps = plan.arms[0].experiment.train.steps
-    runs = len(plan.arms) * (len(plan.seeds) * steps + plan.trials * (steps // 2))
+    runs = len(plan.arms) * (len(plan.seeds) + plan.trials)
+    total = len(plan.arms) * (len(plan.seeds) * steps + plan.trials * (steps // 2))
     if plan.trials:
         import_module("optuna")  # here, not while the tracker's thread imports what both need
     devices = around.devices or (around.device,) * around.engine.slots
+    for line in pages(directory, trials=plan.trials > 0):
+        say(line)
     with (
         Tracker(around.root, plan.name) as tracker,
-        Display(runs, around.stopping) as display,
+        Display(total, around.stopping, runs=runs, folder=directory) as display,
         Crew(around.engine, devices, directory, around.stopping) as crew,
     ):
         tracker.start_study(

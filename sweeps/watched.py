@@ -11,10 +11,9 @@ from sweeps.experiment import Result, Score
 from sweeps.progress import Display, Shown
 from sweeps.provenance import code_hash
 from sweeps.rundir import RunDirectory
+from sweeps.tally import NOT_OVER
 from sweeps.track import TrackedRun, Tracker
 from sweeps.worker import Order, Outcome
-
-NOT_OVER = "interrupted"  # it will be gone on with
 
 
 class WatchedRun:
@@ -47,7 +46,7 @@ class WatchedRun:
                 "splits": "+".join(self.order.splits),
             },
         )
-        self._watcher = _Watcher(display.start(self._label, experiment), tracked)
+        self._watcher = _Watcher(display.start(self._label, experiment, self._arm), tracked)
         return self._watcher
 
     def end(self, outcome: Outcome) -> None:
@@ -76,13 +75,15 @@ class _Watcher:
         """The last of it. What a worker said too late to be heard is in the run's curve."""
         if outcome.result is None:
             self._tracked.finish("killed" if outcome.status == NOT_OVER else outcome.status)
-            self._shown.finish(f"{outcome.status} ({outcome.reason})")
+            line = f"{outcome.status} ({outcome.reason})"
+            self._shown.finish(line, outcome.status, outcome.reason)
             return
         for step, split, _, metric, value in _curve(run):
             if value is not None:
                 self._tracked.metric(step, f"{split}/{metric}", value)
         self._tracked.finish(outcome.status, _metrics(outcome.result))
-        self._shown.finish(_line(outcome.result))
+        self._shown.scored(outcome.result.steps, outcome.result.scores)
+        self._shown.finish(_line(outcome.result), outcome.status)
 
 
 def _curve(run: RunDirectory) -> Iterator[tuple[Any, ...]]:
