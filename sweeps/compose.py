@@ -12,9 +12,9 @@ from pydantic import ValidationError
 import tasks
 import zoo
 from sweeps.arms import apply_baseline, differences, set_property
+from sweeps.axes import RATE
 from sweeps.experiment import Experiment
 from sweeps.options import DEFAULT_BASE, DEFAULT_TASK
-from sweeps.search import RATE
 from sweeps.words import (
     Sorted,
     Vocabulary,

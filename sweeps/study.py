@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -19,14 +16,15 @@ from sweeps.experiment import Experiment
 from sweeps.owner import owning
 from sweeps.plan import PlannedArm, StudyPlan
 from sweeps.progress import Display
-from sweeps.provenance import identity, provenance
+from sweeps.provenance import provenance
 from sweeps.record import replace_table, result_rows
-from sweeps.results import write_results, write_trials
-from sweeps.search import Asked, Search, Tuned, trial_rows
+from sweeps.results import write_results
 from sweeps.track import Tracker
 from sweeps.train import pick_device
+from sweeps.trial import Tuned
+from sweeps.tuning import Tuning
 from sweeps.watched import WatchedRun
-from sweeps.worker import Order, Outcome
+from sweeps.worker import PAUSED, Order, Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +79,8 @@ def _run_owned(plan: StudyPlan, directory: Path, around: Surroundings) -> Done:
     if not (directory / "provenance.json").exists():
         write_json(directory / "provenance.json", origin)
     steps = plan.arms[0].experiment.train.steps
-    runs = len(plan.arms) * (len(plan.seeds) * steps + plan.trials * (steps // 2))
+    trials = plan.trials * plan.method.seeds * (steps // 2)
+    runs = len(plan.arms) * (len(plan.seeds) * steps + trials)
     if plan.trials:
         import_module("optuna")  # here, not while the tracker's thread imports what both need
     devices = around.devices or (around.device,) * around.engine.slots
@@ -124,34 +123,8 @@ class _Study:
         return tuple(self._missing.values())
 
     def tune(self, crew: Crew) -> dict[str, Tuned]:
-        """Every arm, the same budget, wave by wave; the record after every trial."""
-        storage, trials = self.directory / "study.db", self.plan.trials
-        searches = [
-            Search(arm.experiment, arm.name, trials, storage, stamp=self._stamp())
-            for arm in self.plan.arms
-        ]
-        waiting: deque[Request] = deque()
-
-        def take() -> Request | None:
-            if not waiting:
-                for search in searches:
-                    waiting.extend(self._trial(search, asked, searches) for asked in search.ask())
-            return waiting.popleft() if waiting else None
-
-        crew.work_off(take)
-        return {search.arm: search.chosen for search in searches}
-
-    def _trial(self, search: Search, asked: Asked, searches: Sequence[Search]) -> Request:
-        said = [f"{path.rpartition('.')[2]}={v}" for path, v in asked.parameters.items()]
-        label = " ".join([f"tuning {search.arm}", *said])
-
-        def end(outcome: Outcome) -> None:
-            search.tell(asked, outcome.result)
-            rows = [row for each in searches for row in trial_rows(each.arm, each.trials)]
-            last = all(each.finished for each in searches)
-            replace_table(self.directory / "trials.parquet", rows, write_trials, last=last)
-
-        return self._request(asked.experiment, label, search.arm, ("validation",), end)
+        """Every arm, the same budget."""
+        return Tuning(self.plan, self.directory, self.around.device, self._request).run(crew)
 
     def train(self, crew: Crew, tuned: dict[str, Tuned]) -> None:
         """Seed by seed, so that an unfinished study is paired as far as it goes."""
@@ -174,10 +147,6 @@ class _Study:
         source = requests()
         crew.work_off(lambda: next(source, None))
 
-    def _stamp(self) -> str:
-        text = json.dumps(identity(pick_device(self.around.device)), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
     def _request(
         self,
         experiment: Experiment,
@@ -185,6 +154,7 @@ class _Study:
         arm: str,
         splits: tuple[str, ...],
         then: Callable[[Outcome], None],
+        until: int | None = None,
     ) -> Request:
         around = self.around
         order = Order(
@@ -193,6 +163,7 @@ class _Study:
             device=around.device,
             splits=splits,
             any_code=around.any_code,
+            until=until,
             threads=around.threads,
             timeout=around.timeout,
             memory=around.memory,
@@ -207,7 +178,7 @@ class _Study:
     def _note(self, label: str, experiment: Experiment, outcome: Outcome) -> None:
         """Keep the list of what is missing."""
         fingerprint = experiment.fingerprint
-        if outcome.result is None:
+        if outcome.result is None and outcome.status != PAUSED:
             found = Missing(label, fingerprint, outcome.status, outcome.reason)
             self._missing[fingerprint] = found
             self._note_missing()

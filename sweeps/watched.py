@@ -12,7 +12,7 @@ from sweeps.progress import Display, Shown
 from sweeps.provenance import code_hash
 from sweeps.rundir import RunDirectory
 from sweeps.track import TrackedRun, Tracker
-from sweeps.worker import Order, Outcome
+from sweeps.worker import PAUSED, Order, Outcome
 
 NOT_OVER = "interrupted"  # it will be gone on with
 
@@ -75,7 +75,8 @@ class _Watcher:
     def ended(self, outcome: Outcome, run: RunDirectory) -> None:
         """The last of it. What a worker said too late to be heard is in the run's curve."""
         if outcome.result is None:
-            self._tracked.finish("killed" if outcome.status == NOT_OVER else outcome.status)
+            left = outcome.status in (NOT_OVER, PAUSED)
+            self._tracked.finish("killed" if left else outcome.status)
             self._shown.finish(f"{outcome.status} ({outcome.reason})")
             return
         for step, split, _, metric, value in _curve(run):
