@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import optuna
     from optuna.samplers import BaseSampler
 
-SAMPLERS = ("tpe", "gp", "cmaes", "qmc", "random", "grid")
 REPLAYED = ("qmc", "cmaes")
 BLIND = ("qmc", "random", "grid")  # what they propose depends on no score
 AHEAD = 64  # trials of a wave that nothing is learned from: many may run at once

@@ -51,7 +51,8 @@ def including(mark: Mark, *values: Any) -> Mark:
     and is no place of the range.
     """
     if isinstance(mark, Choice):
-        return Choice((*mark.values, *(v for v in dict.fromkeys(values) if v not in mark.values)))
+        more = [v for v in dict.fromkeys(values) if v is not None and v not in mark.values]
+        return Choice(tuple(sorted((*mark.values, *more)))) if more else mark
     values = tuple(v for v in values if v is not None and (v > 0 or not mark.log))
     return Range(min((mark.low, *values)), max((mark.high, *values)), mark.log)
 

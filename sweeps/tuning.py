@@ -71,7 +71,7 @@ class Tuning:
         return {search.arm: search.chosen for search in self._searches}
 
     def _request(self, search: Search, asked: Asked) -> Request:
-        said = [f"{path.rpartition('.')[2]}={v}" for path, v in asked.parameters.items()]
+        said = [f"{n.removeprefix('train.')}={v}" for n, v in asked.parameters.items()]
         seed = [f"seed {asked.experiment.seed}"] * (search.method.seeds > 1)
         label = " ".join([f"tuning {search.arm}", *said, *seed])
 
