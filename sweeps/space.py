@@ -77,7 +77,7 @@ def distribution(mark: Mark) -> BaseDistribution:
 
     if isinstance(mark, Choice):
         return CategoricalDistribution(list(mark.values))
-    if _is_whole(mark):
+    if is_whole(mark):
         return IntDistribution(int(mark.low), int(mark.high), log=mark.log)
     return FloatDistribution(mark.low, mark.high, log=mark.log)
 
@@ -95,13 +95,13 @@ def grid_values(axis: Axis) -> list[Any]:
     mark = axis.mark
     if isinstance(mark, Choice):
         return list(mark.values)
-    if _is_whole(mark) and mark.high - mark.low < axis.points:
+    if is_whole(mark) and mark.high - mark.low < axis.points:
         return list(range(int(mark.low), int(mark.high) + 1))
     low, high = (math.log(mark.low), math.log(mark.high)) if mark.log else (mark.low, mark.high)
     steps = [low + (high - low) * i / (axis.points - 1) for i in range(axis.points)]
     inner = [math.exp(step) if mark.log else step for step in steps[1:-1]]
     values = [mark.low, *inner, mark.high]
-    if _is_whole(mark):
+    if is_whole(mark):
         return list(dict.fromkeys(round(value) for value in values))
     return [rounded(float(value), mark) for value in values]
 
@@ -120,5 +120,6 @@ def _columns(space: Space) -> Sequence[list[Any]]:
     return [grid_values(axis) for axis in space.values()]
 
 
-def _is_whole(mark: Range) -> bool:
+def is_whole(mark: Range) -> bool:
+    """Whether it is a range of whole numbers."""
     return isinstance(mark.low, int) and isinstance(mark.high, int)
