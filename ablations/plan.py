@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
-from typing import Any
 
 from ablations.suites import SUITES
 from sweeps.arms import (
@@ -30,6 +29,8 @@ from sweeps.compose import (
 from sweeps.experiment import Experiment
 from sweeps.options import ABLATION, ELSEWHERE, Options, read_options
 from sweeps.plan import BASELINE, PlannedArm, StudyPlan, seeds_for, underpowered
+from sweeps.searched import Taken, rate_range, take_ranges
+from sweeps.trial import DEFAULT, Method
 from sweeps.words import Sorted, Vocabulary, Word, WordError, nearest, sort_words, split
 from zoo.measure import treatment_strength
 from zoo.model import Model, ModelSpec
@@ -46,10 +47,12 @@ def make_plan(texts: Sequence[str], command: str) -> tuple[StudyPlan, Options]:
     Raises: WordError, one line, for everything that the user can mend.
     """
     known = vocabulary()
-    words = sort_words(split(texts), ABLATION, property_names(known))
-    options = read_options(words.plan, trials=5, gain="init")
-    words = _with_suite(words, options)
-    experiment = apply_settings(base_experiment(words.plan), words, known)
+    typed = sort_words(split(texts), ABLATION, property_names(known))
+    options = read_options(typed.plan, trials=5, gain="init")
+    taken = take_ranges(_with_suite(typed, options), choices=False)
+    words = taken.words
+    experiment = apply_settings(base_experiment(words.plan), words, known, ABLATION)
+    experiment, method, moved = _rates(experiment, taken, options)
     experiment, notes = equal_gain(experiment, options.gain)
     arms, already = _arms(experiment, words, known, options)
     arms = [_on_equal_terms(arm, experiment, options.gain) for arm in arms]
@@ -68,14 +71,27 @@ def make_plan(texts: Sequence[str], command: str) -> tuple[StudyPlan, Options]:
         words=_identifying(texts),
         base=options.base,
         task=options.task,
-        settings=tuple(f"base.{w}" for w in words.baseline) + tuple(map(str, words.settings)),
+        settings=tuple(f"base.{w}" for w in words.baseline) + tuple(map(str, typed.settings)),
         arms=tuple(planned),
         seeds=seeds,
         trials=trials,
         gain=options.gain,
         match=options.match,
+        method=method,
     )
-    return plan.noting(*notes, *said, *_already_notes(already), *_warnings(plan)), options
+    return plan.noting(*moved, *notes, *said, *_already_notes(already), *_warnings(plan)), options
+
+
+def _rates(
+    experiment: Experiment, taken: Taken, options: Options
+) -> tuple[Experiment, Method, tuple[str, ...]]:
+    """The range of the rate, where a word gives one: the same for all arms."""
+    found = rate_range(experiment, taken, "ablations.run")
+    if not found.space:
+        return experiment, DEFAULT, ()
+    if not options.trials:
+        raise WordError(f"{taken.ranges[0]}: nothing is tuned with trials=0; give one value")
+    return found.experiment, Method(space=found.space), found.notes
 
 
 def _identifying(texts: Sequence[str]) -> tuple[str, ...]:
@@ -265,30 +281,3 @@ def _silent_channels(experiment: Experiment) -> tuple[int, int]:
     kernels = build(experiment).kernels().values()
     silent = sum(int((k == 0).all(1).sum()) for k in kernels)
     return silent, sum(len(k) for k in kernels)
-
-
-def plan_text(plan: StudyPlan, seconds: float | None) -> str:
-    """The plan for a person: arms, what they change, sizes, strengths, cost."""
-    rows: list[tuple[Any, ...]] = [("arm", "parameters", "strength", "changes")]
-    for arm in plan.arms:
-        weight = "-" if arm.strength is None else f"{arm.strength:.0%}"
-        rows.append((arm.name, f"{arm.parameters:,}", weight, "; ".join(arm.changed) or "-"))
-    widths = [max(len(str(row[i])) for row in rows) for i in range(3)]
-    table = [
-        "  ".join(str(c).ljust(w) for c, w in zip(row, widths, strict=False)) + f"  {row[3]}"
-        for row in rows
-    ]
-    train = plan.arms[0].experiment.train
-    tuning = f"{plan.trials} tuning trials an arm at half the steps" if plan.trials else "no tuning"
-    facts = [
-        f"study {plan.name}",
-        f"base {plan.base}, task {plan.task}, {train.steps} steps of batch {train.batch_size}",
-        f"{len(plan.seeds)} seeds, {tuning}; smallest reachable p = {plan.smallest_p:.3g}",
-        f"primary outcome: {' '.join(plan.primary[k] for k in ('split', 'metric', 'slice'))}",
-    ]
-    if seconds is not None:
-        from sweeps.progress import duration
-
-        facts.append(f"about {duration(seconds)} on this machine")
-    notes = [f"note: {note}" for note in plan.notes]
-    return "\n".join([*facts, "", *table, *([""] if notes else []), *notes])

@@ -62,7 +62,8 @@ def _main(words: list[str]) -> int:
         from sweeps.replay import replay
 
         return replay(split(words))
-    from ablations.plan import make_plan, plan_text
+    from ablations.plan import make_plan
+    from ablations.plan_text import plan_text
     from sweeps.launch import ending, estimate, launch
     from sweeps.provenance import command_line
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -12,9 +12,9 @@ from pydantic import ValidationError
 import tasks
 import zoo
 from sweeps.arms import apply_baseline, differences, set_property
+from sweeps.axes import RATE
 from sweeps.experiment import Experiment
 from sweeps.options import DEFAULT_BASE, DEFAULT_TASK
-from sweeps.search import RATE
 from sweeps.words import (
     Sorted,
     Vocabulary,
@@ -82,9 +82,14 @@ def with_steps(experiment: Experiment, steps: str) -> Experiment:
     return set_at(experiment, "train.steps", Word("steps", steps), steps, Vocabulary(off={}))
 
 
-def apply_settings(experiment: Experiment, words: Sorted, known: Vocabulary) -> Experiment:
-    """The settings, in any order that makes sense, then the baseline's properties."""
-    extra = property_names(known) | {"base", "task", "seeds", "trials"}
+def apply_settings(
+    experiment: Experiment, words: Sorted, known: Vocabulary, plan_words: Iterable[str] = ()
+) -> Experiment:
+    """The settings, in any order that makes sense, then the baseline's properties.
+
+    plan_words: what else the program knows, where a word is unknown.
+    """
+    extra = property_names(known) | {"base", "task", "seeds", "trials", *plan_words}
     waiting = list(words.settings)
     while waiting:
         experiment, left = _one_pass(experiment, waiting, known, extra)

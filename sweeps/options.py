@@ -33,6 +33,11 @@ def one_of(plan: Mapping[str, str], name: str, known: tuple[str, ...], default: 
     return text
 
 
+def several(plan: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Names between commas."""
+    return tuple(plan[name].split(",")) if name in plan else ()
+
+
 def yes_no(plan: Mapping[str, str], name: str) -> bool | None:
     """`yes` or `no`; None if it was not said."""
     text = plan.get(name)
@@ -60,8 +65,12 @@ def amount(plan: Mapping[str, str], name: str) -> float | None:
 SHARED = ("base", "task", "seeds", "steps", "trials", "jobs", "engine", "device", "out", "gain")
 SHARED += ("timeout", "memory", "reuse", "replay", "dry-run")
 ABLATION = (*SHARED, "suite", "match", "grid")
+SEARCH = ("search", "fix", "sampler", "pruner", "objective", "tuning-seeds")
+SWEEP = (*SHARED, *SEARCH)
 REPLAY = ("replay", "out", "device")  # what goes with replay=
 ENGINES = ("serial", "processes", "ray", "slurm")
+SAMPLERS = ("tpe", "gp", "cmaes", "qmc", "random", "grid")
+PRUNERS = ("none", "median", "hyperband", "wilcoxon")
 # these change no number
 ELSEWHERE = ("out", "jobs", "engine", "device", "timeout", "memory", "reuse", "dry-run")
 
@@ -87,6 +96,12 @@ class Options:
     reuse: bool | None
     replay: str | None
     dry_run: bool
+    search: tuple[str, ...]  # fields
+    fix: tuple[str, ...]
+    sampler: str
+    pruner: str
+    objective: tuple[str, ...]  # none: what the task leads with
+    tuning_seeds: int | None
 
 
 def read_options(plan: Mapping[str, str], *, trials: int, gain: str) -> Options:
@@ -95,6 +110,10 @@ def read_options(plan: Mapping[str, str], *, trials: int, gain: str) -> Options:
     Raises: WordError, one line, for a value that a word does not take.
     """
     jobs = whole(plan, "jobs", 1, 1) or 1
+    budget = whole(plan, "trials", 0, trials) or 0
+    for word in SEARCH if not budget else ():
+        if word in plan:
+            raise WordError(f"{word}={plan[word]}: nothing is searched without trials=N")
     timeout, memory = amount(plan, "timeout"), amount(plan, "memory")
     apart = jobs > 1 or timeout is not None or memory is not None
     engine = one_of(plan, "engine", ENGINES, "processes" if apart else "serial")
@@ -108,7 +127,7 @@ def read_options(plan: Mapping[str, str], *, trials: int, gain: str) -> Options:
         base=plan.get("base", DEFAULT_BASE),
         task=plan.get("task", DEFAULT_TASK),
         seeds=whole(plan, "seeds", 1, None),
-        trials=whole(plan, "trials", 0, trials) or 0,
+        trials=budget,
         device=plan.get("device", "auto"),
         engine=engine,
         jobs=jobs,
@@ -122,4 +141,10 @@ def read_options(plan: Mapping[str, str], *, trials: int, gain: str) -> Options:
         reuse=yes_no(plan, "reuse"),
         replay=plan.get("replay"),
         dry_run=bool(yes_no(plan, "dry-run")),
+        search=several(plan, "search"),
+        fix=several(plan, "fix"),
+        sampler=one_of(plan, "sampler", SAMPLERS, "tpe"),
+        pruner=one_of(plan, "pruner", PRUNERS, "none"),
+        objective=several(plan, "objective"),
+        tuning_seeds=whole(plan, "tuning-seeds", 1, None),
     )

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sweeps.atomic import slug
+from sweeps.axes import RATE
 from sweeps.experiment import Experiment
-from sweeps.search import TUNING_SEED, rates_tried
+from sweeps.search import rates_tried, space_of
+from sweeps.trial import DEFAULT, TUNING_SEED, Method
 
 SCHEMA = 1
 ALPHA = 0.05
@@ -54,6 +56,7 @@ class StudyPlan:
     trials: int
     gain: str = "keep"
     match: str = "none"
+    method: Method = DEFAULT
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -69,9 +72,18 @@ class StudyPlan:
             "arms": [[arm.name, arm.experiment.canonical()] for arm in self.arms],
             "seeds": list(self.seeds),
             "trials": self.trials,
+            **self._search_identity(),
         }
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         return f"{slug('-'.join(self.words).replace('=', '-') or self.base)[:60]}-{digest[:8]}"
+
+    def _search_identity(self) -> dict[str, Any]:
+        """What a search adds to a tuning of the rate alone."""
+        method = self.method
+        if method == DEFAULT:
+            return {}
+        points = {name: axis.points for name, axis in (method.space or {}).items()}
+        return {"search": [method.to_dict(), points]}
 
     @property
     def smallest_p(self) -> float:
@@ -98,15 +110,26 @@ class StudyPlan:
             "floors": baseline.task.floors if baseline.task.metric == "accuracy" else {},
             "seeds": list(self.seeds),
             "trials": self.trials,
-            "tuning_seeds": [TUNING_SEED] if self.trials else [],
-            "tuning_steps": max(1, baseline.train.steps // 2) if self.trials else None,
-            "lr_range": list(rates_tried(baseline)) if self.trials else None,
+            **self._tuning(),
             "gain": self.gain,
             "match": self.match,
             "smallest_p": self.smallest_p,
             "notes": list(self.notes),
             "arms": [arm.to_dict() for arm in self.arms],
         }
+
+    def _tuning(self) -> dict[str, Any]:
+        """How every arm is tuned: the same budget for each."""
+        if not self.trials:
+            return {"tuning_seeds": [], "tuning_steps": None, "lr_range": None}
+        experiment, method = self.arms[0].experiment, self.method
+        space = space_of(experiment, method)
+        found = {
+            "tuning_seeds": [TUNING_SEED + seed for seed in range(method.seeds)],
+            "tuning_steps": max(1, experiment.train.steps // 2),
+            "lr_range": list(rates_tried(experiment, space[RATE])) if RATE in space else None,
+        }
+        return found if method == DEFAULT else {**found, "search": method.to_dict()}
 
 
 def decided(content: dict[str, Any]) -> dict[str, Any]:

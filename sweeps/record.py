@@ -16,7 +16,7 @@ from sweeps.experiment import Score
 from sweeps.plan import PlannedArm, StudyPlan
 from sweeps.results import Rows
 from sweeps.rundir import RunDirectory
-from sweeps.search import Tuned
+from sweeps.trial import Tuned
 from sweeps.worker import Outcome
 from zoo.measure import summary
 

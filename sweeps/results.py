@@ -53,7 +53,12 @@ TRIALS: dict[str, Any] = {
     "seed": pl.Int64,
     "value": pl.Float64,
     "state": pl.String,
+    "costs": pl.String,  # JSON: {"state_bytes": 2048}, of a search for several things
+    "steps": pl.Int64,
+    "seconds": pl.Float64,
+    "reason": pl.String,  # why it was not finished
 }
+LATER = ("costs", "steps", "seconds", "reason")  # columns that a record of before does not have
 CURVE: dict[str, Any] = {
     "step": pl.Int64,
     "split": pl.String,
@@ -83,6 +88,7 @@ __all__ = [
     "CURVE",
     "CURVES",
     "KEY",
+    "LATER",
     "RUNS",
     "SCHEMA",
     "STATUSES",
@@ -115,6 +121,7 @@ class Study:
     runs: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RUNS))
     kernels: dict[str, Kernels] = field(default_factory=dict)  # by arm: its first seed's
     provenance: dict[str, Any] = field(default_factory=dict)
+    searched: dict[str, Any] = field(default_factory=dict)  # by arm: search.json
 
 
 def write_results(path: str | os.PathLike[str], rows: Rows) -> None:
@@ -163,6 +170,7 @@ def read_study(directory: str | os.PathLike[str]) -> Study:
         runs=found.runs,
         kernels=found.kernels,
         provenance=provenance,
+        searched=_read_json(directory / "search.json", {}),
     )
 
 
@@ -206,7 +214,10 @@ def _conform(rows: Rows, schema: dict[str, Any], what: str) -> pl.DataFrame:
         given = {name for row in rows for name in row} if rows else set(schema)
     else:
         given = set(rows.columns)
-    foreign, missing = sorted(given - set(schema)), [n for n in schema if n not in given]
+    later = LATER if schema is TRIALS else ()
+    if isinstance(rows, pl.DataFrame):
+        rows = rows.with_columns(pl.lit(None).alias(name) for name in later if name not in given)
+    foreign, missing = sorted(given - set(schema)), [n for n in schema if n not in {*given, *later}]
     if foreign or missing:
         parts = [f"unknown column {n!r}" for n in foreign] + [f"no column {n!r}" for n in missing]
         raise ValueError(f"{what}: {', '.join(parts)}; the columns are {' '.join(schema)}")

@@ -1,78 +1,55 @@
 """Tuning: Optuna asks, one owner tells; every arm gets the same budget on validation data.
 
-Trial 0 is the configuration as given, trials 1 to 4 are log-spaced rates around it, later ones
-are Optuna's. The rate is `train.lr`: recurrent models solve recall in a narrow window of rates
-only (arXiv:2508.19029), so every contrast carries a learning-rate curve per arm.
+Trial 0 is the configuration as given; where the rate is searched, trials 1 to 4 are log-spaced
+rates around it; later ones are a sampler's. The rate is `train.lr`: recurrent models solve recall
+in a narrow window of rates only (arXiv:2508.19029), so every contrast carries a learning-rate curve
+per arm.
 
-Trials are proposed in waves of a fixed size, each from the record of the waves before it: so what
-is proposed depends neither on how many trials run at once nor on which of them ends first.
+Trials are proposed in waves of fixed sizes, each from the record of the waves before it, and given
+up between stages of a wave: so what is tried depends neither on how many trials run at once nor on
+which of them ends first.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pydantic import ValidationError
+
+from sweeps.archive import Archive
+from sweeps.axes import RATE, with_values
+from sweeps.compose import check
 from sweeps.experiment import Experiment, Result
+from sweeps.pruners import PRUNERS
 from sweeps.results import merit
-from sweeps.space import Space, distribution, including, rounded
-from zoo.spec import Range, ranges, replace_at, walk
+from sweeps.samplers import AHEAD, BLIND, Record, propose
+from sweeps.space import Axis, Space, including
+from sweeps.trial import DEFAULT, TUNING_SEED, Asked, Method, Trial, Tuned, rank
+from sweeps.wave import Candidate, Told, Wave
+from sweeps.worker import Points
+from zoo.spec import Range, explain, ranges, walk
 
-if TYPE_CHECKING:
-    import optuna
-
-TUNING_SEED = 10_000  # tuning seeds are numbered from here: disjoint from the reported ones
-RATE = "train.lr"
-CURVE = 4  # log-spaced rates around the given one
-WAVE = 8  # trials that are proposed together
+COSTS = ("parameters", "state_bytes")  # of a result
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One tuned configuration and what it scored on validation data."""
-
-    number: int
-    parameters: dict[str, Any]  # by dotted path
-    seed: int
-    value: float  # what the task leads with, negated where less is better
-    state: str  # finished | diverged | failed
-    loss: float | None = None  # decides between equal values: no answer is whole at first
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """What the tuning of one arm chose."""
-
-    experiment: Experiment
-    trial: int | None = None
-    trials: tuple[Trial, ...] = ()
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A trial to be run."""
-
-    number: int
-    parameters: dict[str, Any]
-    experiment: Experiment
-
-
-def rates_tried(experiment: Experiment) -> tuple[float, float]:
+def rates_tried(experiment: Experiment, axis: Axis | None = None) -> tuple[float, float]:
     """The lowest and the highest rate that the first trials try."""
-    rates = curve_of_rates(experiment)
+    rates = curve_of_rates(experiment, axis)
     return min(rates), max(rates)
 
 
-def curve_of_rates(experiment: Experiment) -> list[float]:
+def curve_of_rates(experiment: Experiment, axis: Axis | None = None) -> list[float]:
     """The given rate first, then four around it: a third and two thirds of the way, in log
-    distance, to each end of the range that the field carries.
+    distance, to each end of the range that the field carries, or that is given.
     """
-    given, mark = experiment.train.lr, ranges(experiment)[RATE]
-    assert isinstance(mark, Range)
+    given, mark = experiment.train.lr, axis.mark if axis else ranges(experiment)[RATE]
+    if not isinstance(mark, Range):
+        return [given, *(rate for rate in mark.values if rate != given)]
     down, up = min(1.0, mark.low / given), max(1.0, mark.high / given)
     around = [given * down ** (2 / 3), given * down ** (1 / 3)]
     around += [given * up ** (1 / 3), given * up ** (2 / 3)]
@@ -82,30 +59,43 @@ def curve_of_rates(experiment: Experiment) -> list[float]:
 
 def rate_only(experiment: Experiment) -> Space:
     """The space of a contrast: the rate, over its range and what the first trials try."""
-    return {RATE: including(ranges(experiment)[RATE], *curve_of_rates(experiment))}
+    mark = including(ranges(experiment)[RATE], *curve_of_rates(experiment))
+    return {RATE: Axis(mark, (RATE,))}
 
 
-def with_parameters(experiment: Experiment, parameters: Mapping[str, Any]) -> Experiment:
-    """The experiment with these fields."""
-    for path, value in parameters.items():
-        experiment = replace_at(experiment, path, value)
-    return experiment
+def space_of(experiment: Experiment, method: Method) -> Space:
+    """What is searched."""
+    return rate_only(experiment) if method.space is None else method.space
+
+
+def with_parameters(
+    experiment: Experiment, space: Space, parameters: Mapping[str, Any]
+) -> Experiment:
+    """The experiment with these values on the axes.
+
+    Raises: ValueError where they do not go together.
+    """
+    fields = {path: v for name, v in parameters.items() for path in space[name].paths}
+    return with_values(experiment, fields)
+
+
+def as_trial(experiment: Experiment, seed: int = 0) -> Experiment:
+    """Half the steps, a tuning seed, no look at the test split."""
+    steps = max(1, experiment.train.steps // 2)
+    return experiment.with_train(steps=steps).with_seed(TUNING_SEED + seed)
 
 
 def trial_experiment(experiment: Experiment, lr: float) -> Experiment:
     """A trial of this rate."""
-    return _as_trial(experiment.with_train(lr=lr))
+    return as_trial(experiment.with_train(lr=lr))
 
 
-def _as_trial(experiment: Experiment) -> Experiment:
-    """Half the steps, a tuning seed, no look at the test split."""
-    steps = max(1, experiment.train.steps // 2)
-    return experiment.with_train(steps=steps).with_seed(TUNING_SEED)
-
-
-def first_trials(experiment: Experiment, trials: int) -> list[Experiment]:
-    """The trials that are known before any has run."""
-    return [trial_experiment(experiment, lr) for lr in curve_of_rates(experiment)[:trials]]
+def first_trials(experiment: Experiment, space: Space, trials: int) -> list[dict[str, Any]]:
+    """The parameters that are known beforehand: as given, then the rates around it."""
+    fields = {path: value for path, _, _, value in walk(experiment)}
+    given = {name: fields[axis.paths[0]] for name, axis in space.items()}
+    rates = curve_of_rates(experiment, space[RATE])[1:] if RATE in space else []
+    return [given, *({**given, RATE: rate} for rate in rates)][:trials]
 
 
 class Search:
@@ -116,7 +106,7 @@ class Search:
         arm: its name; with the stamp, the Optuna study's name.
         trials: how many; 0 keeps everything as given.
         storage: the sqlite file of the study's trials.
-        space: what is searched; the rate unless said otherwise.
+        method: what is searched, and by which means.
         stamp: of the code and the machine: trials never outlive what made them.
     """
 
@@ -127,16 +117,20 @@ class Search:
         trials: int,
         storage: Path,
         *,
-        space: Space | None = None,
+        method: Method = DEFAULT,
         stamp: str = "",
     ) -> None:
-        self.arm, self._given, self._trials = arm, experiment, trials
-        self._space = rate_only(experiment) if space is None else space
+        self.arm, self.method, self._given, self._trials = arm, method, experiment, trials
+        self.space = space_of(experiment, method)
+        self._pruner = PRUNERS[method.pruner]
+        known = [] if method.sampler == "grid" else first_trials(experiment, self.space, trials)
+        self._known, self._waves = known, list(self._all_waves(len(known)))
         self._done: dict[int, Trial] = {}
-        self._asked: dict[int, optuna.Trial] = {}
+        self._wave: Wave | None = None
         if trials:
-            self._study = _open(storage, f"{arm} [{stamp}]")
-            self._recall()
+            name = f"{arm} [{stamp}]"
+            self._archive = Archive(storage, name, self.space, len(method.costs))
+            self._done = {n: t for n, t in self._archive.recall().items() if n < trials}
 
     @property
     def finished(self) -> bool:
@@ -154,127 +148,124 @@ class Search:
         if not self._trials:
             return Tuned(self._given)
         assert self.finished, "trials are still out"
-        found = self.trials
-        best = max(found, key=_rank)
-        return Tuned(with_parameters(self._given, best.parameters), best.number, found)
+        ran = [trial for trial in self.trials if trial.state != "infeasible"]
+        if not ran:
+            return Tuned(self._given, None, self.trials)
+        best = max(ran, key=rank)
+        chosen = with_parameters(self._given, self.space, best.parameters)
+        return Tuned(chosen, best.number, self.trials)
 
     def ask(self) -> list[Asked]:
-        """The trials of the next wave that are not finished; none while one is out."""
-        if self._asked or self.finished:
-            return []
-        wave = self._wave_of(next(n for n in range(self._trials) if n not in self._done))
-        proposed = dict(zip(wave, self._proposed(wave), strict=True))
-        return [self._begin(n, fields) for n, fields in proposed.items() if n not in self._done]
+        """The runs of the next stage, or wave, that are not made; none while one is out."""
+        while not self.finished:
+            if self._wave is None:
+                self._wave = self._next_wave()
+            if self._wave.is_out:
+                return []
+            if asked := self._wave.ask():
+                return asked
+            self._wave = None
+        return []
 
-    def tell(self, asked: Asked, result: Result | None) -> Trial:
-        """How a trial ended; None: it could not finish, and the next command tries it again."""
-        from optuna.trial import TrialState
+    def tell(
+        self, asked: Asked, result: Result | None, curve: Points = (), reason: str = ""
+    ) -> None:
+        """How a run ended, and its scores on the way where it was to be looked at there.
 
-        trial = self._judge(asked, result)
-        self._done[asked.number] = trial
-        optuna_trial = self._asked.pop(asked.number)
-        if result is None:
-            self._study.tell(optuna_trial, state=TrialState.FAIL)
-            return trial
-        optuna_trial.set_user_attr("trial", json.dumps(trial.__dict__))
-        self._study.tell(optuna_trial, trial.value)
-        return trial
+        With neither it could not finish: the next command tries it again.
+        """
+        assert self._wave is not None
+        told = None if result is None and not curve else self._told(asked, result, curve)
+        self._wave.tell(asked, told, reason)
 
-    def _wave_of(self, number: int) -> range:
-        """The first wave is known beforehand; the others are Optuna's."""
-        known = len(self._known())
-        if number < known:
-            return range(min(known, self._trials))
-        start = number - (number - known) % WAVE
-        return range(start, min(start + WAVE, self._trials))
+    def _all_waves(self, known: int) -> Iterator[range]:
+        """The first wave is known beforehand; the others are the sampler's."""
+        blind = self.method.sampler in BLIND and self.method.pruner == "none"
+        sizes = cycle((AHEAD,) if blind else self._pruner.waves)
+        start, stop = 0, min(known, self._trials)
+        while start < self._trials:
+            if stop > start:
+                yield range(start, stop)
+            start, stop = stop, min(stop + next(sizes), self._trials)
 
-    def _known(self) -> list[dict[str, Any]]:
-        """As given, then the rates around it where the rate is searched."""
-        fields = {path: value for path, _, _, value in walk(self._given)}
-        given = {path: fields[path] for path in self._space}
-        rates = curve_of_rates(self._given)[1:] if RATE in self._space else []
-        return [given, *({**given, RATE: rate} for rate in rates)]
-
-    def _recall(self) -> None:
-        """What an earlier command finished, by our own number."""
-        from optuna.trial import TrialState
-
-        for trial in self._study.get_trials(deepcopy=False):
-            if trial.state == TrialState.COMPLETE and "trial" in trial.user_attrs:
-                kept = Trial(**json.loads(trial.user_attrs["trial"]))
-                if kept.number < self._trials:
-                    self._done[kept.number] = kept
-            elif not trial.state.is_finished():  # its process is gone
-                self._study.tell(trial.number, state=TrialState.FAIL)
-
-    def _proposed(self, wave: range) -> list[dict[str, Any]]:
-        """A wave, from the record of those before it alone: the same however often it is asked."""
-        import optuna
-
-        known = self._known()
-        if wave.start < len(known):
-            return [known[number] for number in wave]
-        sampler = optuna.samplers.TPESampler(
-            seed=wave.start, n_startup_trials=len(known), multivariate=True, constant_liar=True
+    def _next_wave(self) -> Wave:
+        """The first with a trial that is not done."""
+        turn, numbers = next(
+            (turn, wave)
+            for turn, wave in enumerate(self._waves)
+            if any(number not in self._done for number in wave)
         )
-        study = optuna.create_study(direction="maximize", sampler=sampler)
-        fields = {path: distribution(mark) for path, mark in self._space.items()}
-        for number in range(wave.start):
-            if (trial := self._done[number]).state != "failed":
-                old = optuna.trial.create_trial(
-                    params=trial.parameters, distributions=fields, value=trial.value
-                )
-                study.add_trial(old)
-        found = [study.ask(fields).params for _ in wave]
-        space = self._space
-        return [{path: rounded(each[path], mark) for path, mark in space.items()} for each in found]
+        before = [self._done[number] for number in range(numbers.start)]
+        first = len(self._waves[:1]) if self._known else 0
+        if turn < first:
+            proposed = self._known
+        else:
+            record = Record(self._known, self._waves[first:turn], before)
+            proposed = propose(self.method, self.space, record, numbers)
+        train = as_trial(self._given).train
+        stages = self._pruner.stages(turn + 1 - first, self.method.seeds, train)
+        wave = Wave(stages, self._pruner, before, self._finish)
+        for number, parameters in zip(numbers, proposed, strict=True):
+            self._enter(wave, number, parameters)
+        return wave
 
-    def _begin(self, number: int, parameters: dict[str, Any]) -> Asked:
-        """Into the storage, where people look; then it is on its way."""
-        self._study.enqueue_trial(parameters)
-        fields = {path: distribution(mark) for path, mark in self._space.items()}
-        self._asked[number] = self._study.ask(fields)
-        return Asked(number, parameters, _as_trial(with_parameters(self._given, parameters)))
+    def _enter(self, wave: Wave, number: int, parameters: dict[str, Any]) -> None:
+        """A trial joins its wave, or is over at once: it cannot be built."""
+        if number in self._done:
+            wave.add_over(self._done[number])
+            return
+        self._archive.begin(number, parameters)
+        try:
+            made = with_parameters(self._given, self.space, parameters)
+            if any(
+                path.startswith("model.") for axis in self.space.values() for path in axis.paths
+            ):
+                check(made)
+        except ValueError as error:
+            reason = explain(error) if isinstance(error, ValidationError) else str(error)
+            trial = Trial(number, parameters, TUNING_SEED, self._guess, "infeasible", reason=reason)
+            self._finish(trial)
+        else:
+            wave.add(Candidate(number, parameters, as_trial(made)))
 
-    def _judge(self, asked: Asked, result: Result | None) -> Trial:
-        """What it scored on validation data; what guessing scores if it did not finish."""
-        task, number, parameters = self._given.task, asked.number, asked.parameters
+    def _finish(self, trial: Trial) -> None:
+        """Keep a trial; one that has shown nothing counts with what guessing scores."""
+        if not math.isfinite(trial.value):
+            trial = replace(trial, value=self._guess)
+        self._done[trial.number] = trial
+        self._archive.end(trial)
+
+    @property
+    def _metric(self) -> str:
+        return next(iter(self.method.objectives), self._given.task.metric)
+
+    @property
+    def _guess(self) -> float:
+        return merit(self._metric, self._given.task.chance_of(self._metric))
+
+    def _told(self, asked: Asked, result: Result | None, curve: Points) -> Told:
+        """What a run scored on validation data, at the step where it is looked at."""
+        points = {} if asked.until is None else _at(curve, asked.until)
+        if result is not None and (result.status == "diverged" or not points):
+            value = result.score("validation", self._metric)
+            loss = result.score("validation", "loss")
+        else:
+            value, loss = points.get(self._metric), points.get("loss")
+        if value is None and result is not None and result.status == "diverged":
+            value = self._given.task.chance_of(self._metric)
+        assert value is not None, f"{self._given.task.kind}: no validation {self._metric}"
+        seen = merit(self._metric, value), math.inf if loss is None else loss
         if result is None:
-            guess = merit(task.metric, task.chance_of(task.metric))
-            return Trial(number, parameters, TUNING_SEED, guess, "failed")
-        value = result.score("validation", task.metric)
-        assert value is not None, f"{task.kind}: no validation {task.metric}"
-        loss, worth = result.score("validation", "loss"), merit(task.metric, value)
-        return Trial(number, parameters, TUNING_SEED, worth, result.status, loss)
+            return Told(seen, steps=asked.until or 0)
+        costs = tuple(float(getattr(result, name)) for name in self.method.costs)
+        diverged = result.status == "diverged"
+        return Told(seen, diverged, costs, result.steps, result.seconds)
 
 
-def _rank(trial: Trial) -> tuple[bool, float, float, int]:
-    loss = math.inf if trial.loss is None else trial.loss
-    return trial.state == "finished", trial.value, -loss, -trial.number
-
-
-def _open(storage: Path, name: str) -> optuna.Study:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(
-        storage=f"sqlite:///{storage}",
-        study_name=name,
-        direction="maximize",
-        load_if_exists=True,
-    )
-
-
-def trial_rows(arm: str, trials: Sequence[Trial]) -> list[dict[str, Any]]:
-    """The rows of trials.parquet."""
-    return [
-        {
-            "arm": arm,
-            "number": t.number,
-            "parameters": json.dumps(t.parameters),
-            "seed": t.seed,
-            "value": t.value,
-            "state": t.state,
-        }
-        for t in trials
-    ]
+def _at(curve: Points, until: int) -> dict[str, float]:
+    """The last validation scores at or before a step."""
+    found = {}
+    for step, split, part, metric, value in curve:
+        if step <= until and (split, part) == ("validation", "all"):
+            found[metric] = value
+    return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -12,7 +14,7 @@ from sweeps.experiment import Experiment
 from sweeps.plan import StudyPlan
 from sweeps.provenance import identity
 from sweeps.rundir import RunDirectory
-from sweeps.search import first_trials
+from sweeps.search import as_trial, first_trials, space_of, with_parameters
 from sweeps.train import pick_device
 
 
@@ -41,24 +43,26 @@ def find_stale(plan: StudyPlan, root: Path, device: str) -> Stale | None:
 
 
 def _known_runs(plan: StudyPlan, root: Path) -> list[Experiment]:
-    """Every run that the plan may read: trials, and seeds at the rates an earlier pass chose."""
+    """Every run that the plan may read: first trials, those of an earlier pass, and their seeds."""
     known = []
-    chosen = _rates_of_record(inside(root, plan.name))
+    tried = _trials_of_record(inside(root, plan.name))
     for arm in plan.arms:
-        known += first_trials(arm.experiment, plan.trials)
-        rates = {arm.experiment.train.lr, *chosen.get(arm.name, ())}
-        known += [
-            arm.experiment.with_train(lr=lr).with_seed(seed) for lr in rates for seed in plan.seeds
-        ]
-    return known
+        given, space = arm.experiment, space_of(arm.experiment, plan.method)
+        found = [*first_trials(given, space, plan.trials), *tried.get(arm.name, ())]
+        made = [with_parameters(given, space, each) for each in found if set(each) == set(space)]
+        seeds = range(plan.method.seeds)
+        known += [as_trial(each, seed) for each in made for seed in seeds]
+        known += [each.with_seed(seed) for each in (given, *made) for seed in plan.seeds]
+    return list({each.fingerprint: each for each in known}.values())
 
 
-def _rates_of_record(directory: Path) -> dict[str, set[float]]:
-    path = directory / "results.parquet"
+def _trials_of_record(directory: Path) -> dict[str, list[dict[str, Any]]]:
+    """Parameters of trials that were trained, by arm."""
+    path = directory / "trials.parquet"
     if not path.exists():
         return {}
-    rows = pl.read_parquet(path).select("arm", "lr").unique().iter_rows()
-    found: dict[str, set[float]] = {}
-    for arm, lr in rows:
-        found.setdefault(arm, set()).add(lr)
+    rows = pl.read_parquet(path).filter(pl.col("state") != "infeasible")
+    found: dict[str, list[dict[str, Any]]] = {}
+    for arm, parameters in rows.select("arm", "parameters").unique().iter_rows():
+        found.setdefault(arm, []).append(json.loads(parameters))
     return found

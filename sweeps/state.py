@@ -92,6 +92,12 @@ def resume(state: State, directory: Path, device: str) -> None:
     state.resumed_from = [*plain["resumed_from"], state.step]
 
 
+def read_state(directory: Path) -> dict[str, Any]:
+    """The plain part of the newest whole checkpoint; empty if there is none."""
+    found = checkpoint.load(directory)
+    return {} if found is None else found.state
+
+
 def save_final(model: Model, directory: Path, device: str) -> None:
     """The weights that were scored: all that evaluation on other data needs."""
     tensors = {f"model/{k}": v.detach().cpu().contiguous() for k, v in model.state_dict().items()}

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -22,12 +19,14 @@ from sweeps.pages import pages
 from sweeps.plan import PlannedArm, StudyPlan, decided
 from sweeps.program import say
 from sweeps.progress import Display
-from sweeps.provenance import identity, provenance
+from sweeps.provenance import provenance
 from sweeps.record import Table, result_rows
-from sweeps.results import write_results, write_trials
-from sweeps.search import Asked, Search, Tuned, trial_rows
+from sweeps.results import write_results
+from sweeps.tally import PAUSED
 from sweeps.track import Tracker
 from sweeps.train import pick_device
+from sweeps.trial import Tuned
+from sweeps.tuning import Tuning
 from sweeps.watched import WatchedRun
 from sweeps.worker import Order, Outcome
 
@@ -85,8 +84,9 @@ def _run_owned(plan: StudyPlan, directory: Path, around: Surroundings) -> Done:
     if not (directory / "provenance.json").exists():
         write_json(directory / "provenance.json", origin)
     steps = plan.arms[0].experiment.train.steps
-    runs = len(plan.arms) * (len(plan.seeds) + plan.trials)
-    total = len(plan.arms) * (len(plan.seeds) * steps + plan.trials * (steps // 2))
+    trials = plan.trials * plan.method.seeds
+    runs = len(plan.arms) * (len(plan.seeds) + trials)
+    total = len(plan.arms) * (len(plan.seeds) * steps + trials * (steps // 2))
     if plan.trials:
         import_module("optuna")  # here, not while the tracker's thread imports what both need
     devices = around.devices or (around.device,) * around.engine.slots
@@ -131,44 +131,8 @@ class _Study:
         return tuple(self._missing.values())
 
     def tune(self, crew: Crew) -> dict[str, Tuned]:
-        """Every arm, the same budget, wave by wave; the record after every trial."""
-        storage, trials = self.directory / "study.db", self.plan.trials
-        searches = [
-            Search(arm.experiment, arm.name, trials, storage, stamp=self._stamp())
-            for arm in self.plan.arms
-        ]
-        table = Table(self.directory / "trials.parquet", write_trials)
-        waiting: deque[Request] = deque()
-
-        def take() -> Request | None:
-            if not waiting:
-                for search in searches:
-                    waiting.extend(
-                        self._trial(search, asked, searches, table) for asked in search.ask()
-                    )
-            return waiting.popleft() if waiting else None
-
-        try:
-            crew.work_off(take)
-        finally:
-            table.flush()
-        return {search.arm: search.chosen for search in searches}
-
-    def _trial(
-        self, search: Search, asked: Asked, searches: Sequence[Search], table: Table
-    ) -> Request:
-        said = [f"{path.rpartition('.')[2]}={v}" for path, v in asked.parameters.items()]
-        label = " ".join([f"tuning {search.arm}", *said])
-
-        def end(outcome: Outcome) -> None:
-            search.tell(asked, outcome.result)
-            last = all(each.finished for each in searches)
-            table.put(
-                lambda: [row for each in searches for row in trial_rows(each.arm, each.trials)],
-                last=last,
-            )
-
-        return self._request(asked.experiment, label, search.arm, ("validation",), end)
+        """Every arm, the same budget."""
+        return Tuning(self.plan, self.directory, self.around.device, self._request).run(crew)
 
     def train(self, crew: Crew, tuned: dict[str, Tuned]) -> None:
         """Seed by seed, so that an unfinished study is paired as far as it goes."""
@@ -196,10 +160,6 @@ class _Study:
         finally:
             table.flush()
 
-    def _stamp(self) -> str:
-        text = json.dumps(identity(pick_device(self.around.device)), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
     def _request(
         self,
         experiment: Experiment,
@@ -207,6 +167,7 @@ class _Study:
         arm: str,
         splits: tuple[str, ...],
         then: Callable[[Outcome], None],
+        until: int | None = None,
     ) -> Request:
         around = self.around
         order = Order(
@@ -215,6 +176,7 @@ class _Study:
             device=around.device,
             splits=splits,
             any_code=around.any_code,
+            until=until,
             threads=around.threads,
             timeout=around.timeout,
             memory=around.memory,
@@ -229,7 +191,7 @@ class _Study:
     def _note(self, label: str, experiment: Experiment, outcome: Outcome) -> None:
         """Keep the list of what is missing."""
         fingerprint = experiment.fingerprint
-        if outcome.result is None:
+        if outcome.result is None and outcome.status != PAUSED:
             found = Missing(label, fingerprint, outcome.status, outcome.reason)
             self._missing[fingerprint] = found
             self._note_missing()

@@ -10,6 +10,7 @@ from sweeps.results import merit
 
 DONE = ("finished", "diverged")
 NOT_OVER = "interrupted"  # it will be gone on with
+PAUSED = "paused"  # it may be
 SOON = 1.0  # seconds after which a rate is worth telling
 RUNNING = "running.json"  # in the folder of a study that is worked on
 
@@ -79,7 +80,7 @@ class Tally:
     def ended(self, run: Going, status: str, reason: str = "") -> None:
         """A run has ended, for now or for good."""
         self.going.pop(run, None)
-        if status == NOT_OVER:
+        if status in (NOT_OVER, PAUSED):
             return
         self.done_steps += run.steps
         self.done_runs += 1

@@ -11,7 +11,7 @@ from sweeps.experiment import Result, Score
 from sweeps.progress import Display, Shown
 from sweeps.provenance import code_hash
 from sweeps.rundir import RunDirectory
-from sweeps.tally import NOT_OVER
+from sweeps.tally import NOT_OVER, PAUSED
 from sweeps.track import TrackedRun, Tracker
 from sweeps.worker import Order, Outcome
 
@@ -74,7 +74,8 @@ class _Watcher:
     def ended(self, outcome: Outcome, run: RunDirectory) -> None:
         """The last of it. What a worker said too late to be heard is in the run's curve."""
         if outcome.result is None:
-            self._tracked.finish("killed" if outcome.status == NOT_OVER else outcome.status)
+            left = outcome.status in (NOT_OVER, PAUSED)
+            self._tracked.finish("killed" if left else outcome.status)
             line = f"{outcome.status} ({outcome.reason})"
             self._shown.finish(line, outcome.status, outcome.reason)
             return

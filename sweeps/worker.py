@@ -10,9 +10,12 @@ import os
 import signal
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import torch
 
 from sweeps.atomic import write_text
@@ -20,9 +23,12 @@ from sweeps.experiment import Experiment, Result
 from sweeps.progress_file import Reporter
 from sweeps.provenance import identity
 from sweeps.rundir import RunDirectory
+from sweeps.state import read_state
+from sweeps.tally import PAUSED
 from sweeps.train import Interrupted, Watcher, pick_device, run_experiment
 from sweeps.words import WordError
 
+Points = Sequence[Sequence[Any]]  # of a curve: step, split, slice, metric, value
 ERROR = "error.txt"  # in a run's folder: why it failed
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # in RuntimeErrors
 LOOK_EVERY = 0.5  # seconds between looks at the stop file
@@ -30,13 +36,17 @@ LOOK_EVERY = 0.5  # seconds between looks at the stop file
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What a worker is told. `stop` is a file: once it is there, save and stop."""
+    """What a worker is told. `stop` is a file: once it is there, save and stop.
+
+    `until` is a step at which the run is looked at, and may be left: its checkpoint stays.
+    """
 
     experiment: Experiment
     root: Path
     device: str
     splits: tuple[str, ...]
     any_code: bool = False
+    until: int | None = None
     threads: int = 1
     stop: Path | None = None
     timeout: float | None = None  # seconds
@@ -50,11 +60,33 @@ class Order:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: a status of the results table, or `interrupted`."""
+    """How a run ended: a status of the results table, `interrupted`, or `paused` where it was to.
+
+    `curve` are its scores so far, of an order with `until`.
+    """
 
     status: str
     result: Result | None = None
     reason: str = ""
+    curve: Points = ()
+
+
+class Pause:
+    """A watcher that stops a run at the step where it is to be looked at."""
+
+    def __init__(self, watcher: Watcher, until: int | None) -> None:
+        self._watcher, self._until = watcher, until
+        self.reached = False
+        self.scored = watcher.scored
+
+    def step(self, step: int) -> None:
+        """After every step."""
+        self.reached = self._until is not None and step >= self._until
+        self._watcher.step(step)
+
+    def stopping(self) -> bool:
+        """Whether to save and stop."""
+        return self.reached or self._watcher.stopping()
 
 
 class TimeIsUp(Exception):
@@ -66,8 +98,9 @@ def attempt(order: Order, watcher: Watcher) -> Outcome:
 
     Raises: what would happen to every run: OSError (a full disk), WordError, KeyboardInterrupt.
     """
+    pause = Pause(watcher, order.until)
     try:
-        with Reporter(order.run.path, watcher) as reporter:
+        with Reporter(order.run.path, pause) as reporter:
             result = run_experiment(
                 order.experiment,
                 root=order.root,
@@ -77,6 +110,8 @@ def attempt(order: Order, watcher: Watcher) -> Outcome:
                 any_code=order.any_code,
             )
     except Interrupted as error:
+        if pause.reached:
+            return _paused(order)
         return Outcome("interrupted", reason=str(error))
     except TimeIsUp:
         return Outcome("timeout", reason=f"longer than timeout={order.timeout:g} s")
@@ -85,17 +120,40 @@ def attempt(order: Order, watcher: Watcher) -> Outcome:
     except Exception as error:
         return _failure(order, error)
     (order.run.path / ERROR).unlink(missing_ok=True)
-    return Outcome(result.status, result)
+    return Outcome(result.status, result, curve=_curve(order))
 
 
 def finished(order: Order) -> Outcome | None:
     """The outcome where there is nothing left to do; None if the run has to be worked on."""
     found = order.run.result()
     if found is None or not RunDirectory.covers(found, order.splits):
-        return None
+        return _come_far(order)
     if not order.any_code and found.identity != identity(pick_device(order.device)):
         return None
-    return Outcome(found.status, found)
+    return Outcome(found.status, found, curve=_curve(order))
+
+
+def _come_far(order: Order) -> Outcome | None:
+    """The outcome where a checkpoint of this code is already at the step to be looked at."""
+    if order.until is None:
+        return None
+    kept = read_state(order.run.checkpoints)
+    here = identity(pick_device(order.device))
+    if kept.get("identity") != here or kept.get("step", 0) < order.until:
+        return None
+    return _paused(order, kept["curve"])
+
+
+def _paused(order: Order, curve: Points | None = None) -> Outcome:
+    found = read_state(order.run.checkpoints)["curve"] if curve is None else curve
+    where = f"at step {order.until} of {order.experiment.train.steps}"
+    return Outcome(PAUSED, reason=where, curve=found)
+
+
+def _curve(order: Order) -> Points:
+    """The scores of a finished run, where they were asked for."""
+    path = order.run.path / "curve.parquet"
+    return () if order.until is None or not path.exists() else pl.read_parquet(path).rows()
 
 
 def _failure(order: Order, error: Exception) -> Outcome:

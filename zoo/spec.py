@@ -14,7 +14,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from types import UnionType
+from typing import Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -258,10 +259,19 @@ def ranges(spec: Spec) -> dict[str, Range | Choice]:
     """The search ranges that the fields of a tree carry, by dotted path."""
     found = {}
     for path, owner, name, _ in walk(spec):
-        for mark in type(owner).model_fields[name].metadata:
+        field = type(owner).model_fields[name]
+        for mark in (*field.metadata, *_metadata(field.annotation)):
             if isinstance(mark, Range | Choice):
                 found[path] = mark
     return found
+
+
+def _metadata(annotation: Any) -> Iterator[Any]:
+    """What `Annotated[...]` says inside an optional field, `KernelRate | None`."""
+    yield from getattr(annotation, "__metadata__", ())
+    if get_origin(annotation) in (Union, UnionType):
+        for part in get_args(annotation):
+            yield from _metadata(part)
 
 
 def import_components(package: str) -> None:

@@ -19,7 +19,7 @@ from ablations.run import main
 from sweeps import worker as worker_module
 from sweeps.experiment import Experiment
 from sweeps.results import SCHEMA, TRIALS
-from sweeps.search import TUNING_SEED
+from sweeps.trial import TUNING_SEED
 from tasks.task import Task
 from zoo.spec import walk
 

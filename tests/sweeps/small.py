@@ -8,8 +8,9 @@ from typing import Any
 import tasks
 from sweeps.experiment import Experiment, TrainSpec
 from sweeps.rundir import RunDirectory
-from sweeps.search import Search, Tuned
+from sweeps.search import Search
 from sweeps.train import NoWatcher
+from sweeps.trial import Tuned
 from zoo.presets import preset
 from zoo.spec import replace_all
 

@@ -10,6 +10,7 @@ import pytest
 from sweeps import results
 from sweeps.results import (
     CURVE,
+    LATER,
     SCHEMA,
     STATUSES,
     TRIALS,
@@ -115,7 +116,7 @@ def test_trials_are_read_where_there_are_some(study):
     trial = {"arm": "baseline", "number": 0, "parameters": '{"train.lr": 0.003}', "seed": 10_000}
     write_trials(study / "trials.parquet", [trial | {"value": 0.4, "state": "COMPLETE"}])
     assert read_study(study).trials.rows() == [
-        ("baseline", 0, '{"train.lr": 0.003}', 10_000, 0.4, "COMPLETE")
+        ("baseline", 0, '{"train.lr": 0.003}', 10_000, 0.4, "COMPLETE", *[None] * len(LATER))
     ]
 
 

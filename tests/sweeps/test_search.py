@@ -9,8 +9,10 @@ import pytest
 
 import tasks
 from sweeps.experiment import Result, Score
-from sweeps.search import TUNING_SEED, WAVE, Search, curve_of_rates, trial_experiment
+from sweeps.pruners import WAVE
+from sweeps.search import Search, curve_of_rates, trial_experiment
 from sweeps.train import run_experiment
+from sweeps.trial import TUNING_SEED
 from tests.sweeps.small import experiment, tune
 
 
