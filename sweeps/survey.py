@@ -131,7 +131,8 @@ def survey(directory: Path) -> Survey:
     missing = _missing(files.json("missing.json", []))
     ended = tuple(_ended(files, metric))
     tried = tuple(_tried(files))
-    arms = (_arm(each["name"], plan, running, missing) for each in plan["arms"])
+    going = () if owner is None else running
+    arms = (_arm(each["name"], plan, going, missing) for each in plan["arms"])
     arms = tuple(_with_results(arm, ended, tried, metric) for arm in arms)
     remaining = None if owner is None else _left(now, running)
     damages = tuple(files.damages)
@@ -156,7 +157,7 @@ def _running(now: dict[str, Any], files: Files) -> Iterator[Run]:
                 arm=str(entry["arm"]),
                 steps=int(entry["steps"]),
                 since=float(entry["since"]),
-                where=whereabouts(inside(runs, entry["fingerprint"])) or Whereabouts(),
+                where=whereabouts(inside(runs, entry["fingerprint"])),
             )
     except WRONG:
         files.tell(RUNNING, "not what a study writes")

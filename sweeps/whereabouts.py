@@ -30,8 +30,22 @@ class Whereabouts:
         return next((value for *place, value in self.scores if tuple(place) == wanted), None)
 
 
-def whereabouts(run: Path) -> Whereabouts | None:
-    """Where a run is and who works on it, from the two ends of the file; None if nobody does."""
+def whereabouts(run: Path) -> Whereabouts:
+    """Where a run is and who works on it; where its checkpoint is, if nobody does."""
+    return _told(run) or Whereabouts(step=_saved(run))
+
+
+def _saved(run: Path) -> int:
+    """The step of the newest checkpoint."""
+    try:
+        names = [path.name for path in (run / "checkpoint").iterdir()]
+    except OSError:
+        return 0
+    return max((int(name[:12]) for name in names if name.isdecimal()), default=0)
+
+
+def _told(run: Path) -> Whereabouts | None:
+    """From the two ends of the file."""
     try:
         data = (run / NAME).read_bytes()
         rows = data[: data.rfind(b"\n") + 1]

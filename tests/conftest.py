@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -59,3 +60,18 @@ def tracked_root(tmp_path: Path, empty_tracking_database: Path) -> Callable[[str
         return root
 
     return make
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[..., str]:
+    """The path of a program; a skip without it, or a failure where SEQZOO_REQUIRE names it."""
+    places = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
+
+    def find(name: str, *others: str) -> str:
+        paths = (shutil.which(each, path=places) for each in (name, *others))
+        found = next(filter(None, paths), None)
+        if found is None and name in os.environ.get("SEQZOO_REQUIRE", "").split(","):
+            pytest.fail(f"SEQZOO_REQUIRE names {name}, and it is not installed")
+        return found or pytest.skip(f"{name} is not installed")
+
+    return find

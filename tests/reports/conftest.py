@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -240,16 +238,3 @@ def rich(out: Path) -> Path:
 def wave(lag: np.ndarray, decay: float, frequency: float) -> np.ndarray:
     channels = np.arange(4)[:, None]
     return np.exp(-lag / decay) * np.cos(0.2 * frequency * (1 + channels) * lag)
-
-
-@pytest.fixture
-def program():
-    """The path of a program; a skip without it, or a failure where SEQZOO_REQUIRE names it."""
-
-    def find(name: str, *others: str) -> str:
-        found = next((path for n in (name, *others) if (path := shutil.which(n))), None)
-        if found is None and name in os.environ.get("SEQZOO_REQUIRE", "").split(","):
-            pytest.fail(f"SEQZOO_REQUIRE names {name}, and it is not installed")
-        return found or pytest.skip(f"{name} is not installed")
-
-    return find
