@@ -87,7 +87,7 @@ def work_off(
     return wanted
 
 
-def wait_for_worker(order: Order, step: int = 1, seconds: float = 90) -> int:
+def wait_for_worker(order: Order, step: int = 1, seconds: float = 180) -> int:
     """The process that works on the run, once it has come to that step."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
