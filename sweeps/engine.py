@@ -10,10 +10,12 @@ The same orders give the same results on each, bit for bit on CPUs at an equal n
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
@@ -29,6 +31,8 @@ MODULES: Mapping[str, str] = MappingProxyType(
     }
 )
 NAMES = ("serial", *MODULES)
+CODE = Path(__file__).resolve().parents[1]  # where the packages are
+PASSED_ON = ("SEQZOO_", "OMP_", "MKL_", "CUBLAS_")  # environment that decides bits, or caches
 
 
 class WorkerLost(Exception):
@@ -53,13 +57,14 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Size:
-    """How many runs at once, and on what."""
+    """How many runs at once, on what, and where they write."""
 
     jobs: int = 1
     device: str = "cpu"
     threads: int = 1
     timeout: float | None = None  # seconds of a run
     memory: float | None = None  # GB of a run
+    root: Path = Path("out")
 
 
 class Serial:
@@ -89,8 +94,15 @@ def make_engine(name: str, size: Size) -> Engine:
         return Serial()
     try:
         make: Callable[[Size], Engine] = import_module(MODULES[name]).make
+        return make(size)
     except ModuleNotFoundError as error:
         raise WordError(
             f"engine={name}: {error.name} is not installed; pip install 'seqzoo[{name}]'"
         ) from None
-    return make(size)
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Variables for workers that do not inherit the driver's: the same code, the same bits."""
+    same = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+    path = os.pathsep.join(filter(None, (str(CODE), os.environ.get("PYTHONPATH"))))
+    return {"OMP_NUM_THREADS": str(threads), **same, "PYTHONPATH": path}

@@ -66,7 +66,7 @@ def launch(plan: StudyPlan, options: Options) -> Done:
         plan = plan.noting(f"{stale.count} results come from {stale.difference}")
     with StopRequest() as stop:
         devices = devices_of(options)
-        size = Size(options.jobs, devices[0], threads, options.timeout, options.memory)
+        size = Size(options.jobs, devices[0], threads, options.timeout, options.memory, root)
         around = Surroundings(
             root=root,
             engine=make_engine(options.engine, size),

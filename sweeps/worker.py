@@ -57,6 +57,11 @@ class Order:
         """Where it all is written."""
         return RunDirectory(self.root, self.experiment)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the driver wants it to save and stop."""
+        return self.stop is not None and self.stop.exists()
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -178,6 +183,23 @@ def work(order: Order) -> Outcome:
     return attempt(order, Lookout(order))
 
 
+def work_for_scheduler(order: Order) -> Outcome:
+    """`work` where not only the driver ends workers, but also what placed them there.
+
+    Asked by SIGTERM, the run is saved and the process leaves, as it would have without a handler:
+    a scheduler that takes the place away, or a node that goes down, waits for just that.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    take_signals()
+    try:
+        outcome = work(order)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if outcome.status == "interrupted" and not order.stopped:
+        raise SystemExit(outcome.reason)
+    return outcome
+
+
 def _limit_memory(gigabytes: float | None) -> None:
     """Of private data: a CPU run that takes more gets a MemoryError, not the whole machine."""
     import resource
@@ -188,10 +210,13 @@ def _limit_memory(gigabytes: float | None) -> None:
 
 
 class Lookout:
-    """Watches for the stop file, for SIGTERM, and for a driver that is no more."""
+    """Watches for the stop file, for SIGTERM, and for a parent that is no more.
+
+    The parent is who has the worker in its care: the driver, a Ray node, the control of a job.
+    """
 
     def __init__(self, order: Order) -> None:
-        self._stop, self._parent = order.stop, os.getppid()
+        self._order, self._parent = order, os.getppid()
         self._until = None if order.timeout is None else time.monotonic() + order.timeout
         self._next, self._asked = 0.0, False
 
@@ -207,8 +232,7 @@ class Lookout:
         """Whether to save and stop."""
         if not self._asked and time.monotonic() >= self._next:
             self._next = time.monotonic() + LOOK_EVERY
-            gone = os.getppid() != self._parent
-            self._asked = gone or (self._stop is not None and self._stop.exists())
+            self._asked = os.getppid() != self._parent or self._order.stopped
         return self._asked or _terminated()
 
 
@@ -221,5 +245,6 @@ def _terminated() -> bool:
 
 def take_signals() -> None:
     """In a worker process: ctrl-C is the driver's affair, SIGTERM asks to save and stop."""
+    _signals.clear()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, _: _signals.append(number))

@@ -1,8 +1,9 @@
-"""What all tests share: programs that may not be missing, and a tracking database made once."""
+"""What all tests share: what may not be missing, and a tracking database made once."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -23,14 +24,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """A skip that names a program of SEQZOO_REQUIRE is a failure: there it must be in place."""
+    """A skip that names a word of SEQZOO_REQUIRE is a failure: there it must be in place."""
     report = yield
     if report.skipped and not hasattr(report, "wasxfail"):
         reason = str(report.longrepr[2]).lower()
-        for program in filter(None, os.environ.get("SEQZOO_REQUIRE", "").split(",")):
-            if program in reason:
+        for name in filter(None, os.environ.get("SEQZOO_REQUIRE", "").split(",")):
+            if re.search(rf"\b{re.escape(name)}\b", reason):  # "ray" is not in "arrays"
                 report.outcome = "failed"
-                report.longrepr = f"{item.nodeid}: {program} is required here, but: {reason}"
+                report.longrepr = f"{item.nodeid}: {name} is required here, but: {reason}"
     return report
 
 
