@@ -11,6 +11,7 @@ from sweeps.trial import Trial
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.storages import BaseStorage
     from optuna.study import StudyDirection
 
 TRIAL = "trial"  # the attribute that holds all of it
@@ -27,20 +28,22 @@ class Archive:
     """One Optuna study. Its trial numbers are its own: ours are in what is recalled.
 
     Args:
-        path: the sqlite file.
+        storage: of Optuna, or the path of an sqlite file.
         name: of the study in it.
         space: what is searched.
         costs: how many objectives are to be small.
     """
 
-    def __init__(self, path: Path, name: str, space: Space, costs: int = 0) -> None:
+    def __init__(
+        self, storage: Path | BaseStorage, name: str, space: Space, costs: int = 0
+    ) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = space
         self._asked: dict[int, optuna.Trial] = {}
         self._study = optuna.create_study(
-            storage=f"sqlite:///{path}",
+            storage=f"sqlite:///{storage}" if isinstance(storage, Path) else storage,
             study_name=name,
             directions=directions(costs),
             load_if_exists=True,

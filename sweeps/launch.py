@@ -75,6 +75,7 @@ def launch(plan: StudyPlan, options: Options) -> Done:
             threads=threads,
             timeout=options.timeout,
             memory=options.memory,
+            storage=options.storage,
             any_code=bool(options.reuse),
             stopping=lambda: stop.asked,
         )

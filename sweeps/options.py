@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sweeps.storage import checked
 from sweeps.words import WordError, nearest
 
 DEFAULT_BASE = "all-on"
@@ -63,7 +64,7 @@ def amount(plan: Mapping[str, str], name: str) -> float | None:
 
 
 SHARED = ("base", "task", "seeds", "steps", "trials", "jobs", "engine", "device", "out", "gain")
-SHARED += ("timeout", "memory", "reuse", "replay", "dry-run")
+SHARED += ("timeout", "memory", "storage", "reuse", "replay", "dry-run")
 ABLATION = (*SHARED, "suite", "match", "grid")
 SEARCH = ("search", "fix", "sampler", "pruner", "objective", "tuning-seeds")
 SWEEP = (*SHARED, *SEARCH)
@@ -72,7 +73,8 @@ ENGINES = ("serial", "processes", "ray", "slurm")
 SAMPLERS = ("tpe", "gp", "cmaes", "qmc", "random", "grid")
 PRUNERS = ("none", "median", "hyperband", "wilcoxon")
 # these change no number
-ELSEWHERE = ("out", "jobs", "engine", "device", "timeout", "memory", "reuse", "dry-run")
+ELSEWHERE = ("out", "jobs", "engine", "device", "timeout", "memory", "storage", "reuse")
+ELSEWHERE += ("dry-run",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +90,7 @@ class Options:
     jobs: int
     timeout: float | None  # seconds a run may take
     memory: float | None  # GB
+    storage: str  # of the trials of searches
     out: str
     suite: str | None
     match: str
@@ -133,6 +136,7 @@ def read_options(plan: Mapping[str, str], *, trials: int, gain: str) -> Options:
         jobs=jobs,
         timeout=timeout,
         memory=memory,
+        storage=checked(plan.get("storage", "sqlite")),
         out=plan.get("out", "out"),
         suite=plan.get("suite"),
         match=one_of(plan, "match", ("none", "parameters"), "none"),

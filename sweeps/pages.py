@@ -28,18 +28,20 @@ WHERE key = 'study' AND value = ? LIMIT 1
 """
 
 
-def pages(directory: Path, *, trials: bool) -> list[str]:
+def pages(directory: Path, *, trials: bool, storage: str = "") -> list[str]:
     """A line for MLflow, and one for Optuna where there are trials.
 
     Args:
         directory: of the study.
         trials: whether it tunes.
+        storage: where these are, as optuna-dashboard is told; "" for the study's own file.
     """
     directory = directory.resolve()
     port = free_port(MLFLOW_PORT)
     lines = [f"runs:   {_mlflow(directory, port)}"]
     if trials:
-        lines.append(f"trials: {_optuna(directory, free_port(OPTUNA_PORT, but=port))}")
+        storage = storage or f"sqlite:///{directory / 'study.db'}"
+        lines.append(f"trials: {_optuna(storage, free_port(OPTUNA_PORT, but=port))}")
     return lines
 
 
@@ -61,10 +63,10 @@ def _mlflow(directory: Path, port: int) -> str:
     return f"{command}  ->  {page}"
 
 
-def _optuna(directory: Path, port: int) -> str:
-    storage, dashboard = shlex.quote(f"sqlite:///{directory / 'study.db'}"), "optuna-dashboard"
+def _optuna(storage: str, port: int) -> str:
+    dashboard = "optuna-dashboard"
     found = program(dashboard)
-    line = f"{found} {storage} --port {port}  ->  http://{HOST}:{port}"
+    line = f"{found} {shlex.quote(storage)} --port {port}  ->  http://{HOST}:{port}"
     missing = found == dashboard and shutil.which(dashboard) is None
     return f"{line}  (pip install optuna-dashboard)" if missing else line
 

@@ -23,6 +23,7 @@ Train one configuration, exactly as given, once per seed.
   out=out  device=auto|cpu|cuda[:n]
   jobs=1                     runs at once; jobs x threads is at most the number of cores
   engine=serial|processes|ray|slurm   where they run; processes where jobs > 1
+  storage=sqlite|journal|postgresql://USER@HOST/NAME   where the trials of searches are kept
   timeout=SECONDS memory=GB  what one run may take; processes, ray and slurm see to it
   reuse=yes|no               what to do with finished runs that other code made
   dry-run=yes                print the plan and stop

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -33,6 +33,9 @@ from sweeps.trial import DEFAULT, TUNING_SEED, Asked, Method, Trial, Tuned, rank
 from sweeps.wave import Candidate, Told, Wave
 from sweeps.worker import Points
 from zoo.spec import Range, explain, ranges, walk
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
 
 COSTS = ("parameters", "state_bytes")  # of a result
 
@@ -105,7 +108,7 @@ class Search:
         experiment: the arm as given.
         arm: its name; with the stamp, the Optuna study's name.
         trials: how many; 0 keeps everything as given.
-        storage: the sqlite file of the study's trials.
+        storage: of Optuna, or the path of an sqlite file.
         method: what is searched, and by which means.
         stamp: of the code and the machine: trials never outlive what made them.
     """
@@ -115,7 +118,7 @@ class Search:
         experiment: Experiment,
         arm: str,
         trials: int,
-        storage: Path,
+        storage: Path | BaseStorage,
         *,
         method: Method = DEFAULT,
         stamp: str = "",

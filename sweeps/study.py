@@ -22,6 +22,7 @@ from sweeps.progress import Display
 from sweeps.provenance import provenance
 from sweeps.record import Table, result_rows
 from sweeps.results import write_results
+from sweeps.storage import address
 from sweeps.tally import PAUSED
 from sweeps.track import Tracker
 from sweeps.train import pick_device
@@ -42,6 +43,7 @@ class Surroundings:
     threads: int = 1
     timeout: float | None = None  # seconds of a run
     memory: float | None = None  # GB of a run
+    storage: str = "sqlite"  # of the trials of searches
     any_code: bool = False
     stopping: Callable[[], bool] = lambda: False
 
@@ -90,7 +92,8 @@ def _run_owned(plan: StudyPlan, directory: Path, around: Surroundings) -> Done:
     if plan.trials:
         import_module("optuna")  # here, not while the tracker's thread imports what both need
     devices = around.devices or (around.device,) * around.engine.slots
-    for line in pages(directory, trials=plan.trials > 0):
+    kept = address(around.storage, directory.resolve())
+    for line in pages(directory, trials=plan.trials > 0, storage=kept):
         say(line)
     with (
         Tracker(around.root, plan.name) as tracker,
@@ -132,7 +135,9 @@ class _Study:
 
     def tune(self, crew: Crew) -> dict[str, Tuned]:
         """Every arm, the same budget."""
-        return Tuning(self.plan, self.directory, self.around.device, self._request).run(crew)
+        around = self.around
+        tuning = Tuning(self.plan, self.directory, around.device, around.storage, self._request)
+        return tuning.run(crew)
 
     def train(self, crew: Crew, tuned: dict[str, Tuned]) -> None:
         """Seed by seed, so that an unfinished study is paired as far as it goes."""

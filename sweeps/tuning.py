@@ -17,6 +17,7 @@ from sweeps.provenance import identity
 from sweeps.record import Table
 from sweeps.results import write_trials
 from sweeps.search import Search
+from sweeps.storage import FILES, open_storage
 from sweeps.train import pick_device
 from sweeps.trial import Asked, Tuned, trial_rows
 from sweeps.verdict import verdict
@@ -40,17 +41,21 @@ class Maker(Protocol):
 class Tuning:
     """The searches of all arms."""
 
-    def __init__(self, plan: StudyPlan, directory: Path, device: str, make: Maker) -> None:
+    def __init__(
+        self, plan: StudyPlan, directory: Path, device: str, storage: str, make: Maker
+    ) -> None:
         self._plan, self._directory, self._make = plan, directory, make
+        opened = open_storage(storage, directory) if plan.trials else directory
+        shared = "" if storage in FILES else f"{plan.name} "  # with other studies
         self._table = Table(directory / "trials.parquet", write_trials)
         self._searches = [
             Search(
                 arm.experiment,
                 arm.name,
                 plan.trials,
-                directory / "study.db",
+                opened,
                 method=plan.method,
-                stamp=_stamp(device),
+                stamp=shared + _stamp(device),
             )
             for arm in plan.arms
         ]

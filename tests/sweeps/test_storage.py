@@ -1,0 +1,138 @@
+"""Where trials are kept: files, and a PostgreSQL server that is started here."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from sweeps.options import read_options
+from sweeps.storage import address, checked
+from sweeps.words import WordError
+from tests.faults.causing import finish, start
+
+WORDS = ["decay=off", "seeds=2", "trials=3"]
+PROGRAM = "ablations.run"
+
+
+def programs() -> Path:
+    """Debian keeps them out of the path."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("postgresql is not installed: Debian's package of that name")
+    return found[-1].parent
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a database of its own server."""
+    binaries = programs()
+    pytest.importorskip("psycopg", reason="postgresql: psycopg is not installed")
+    place = tmp_path_factory.mktemp("postgresql") / "data"
+    place.mkdir()
+    as_user: list[str] = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        shutil.chown(place, "postgres", "postgres")
+        for parent in place.parents[:4]:
+            parent.chmod(0o755)
+        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = f"-F -c listen_addresses=127.0.0.1 -p {port} -k {place}"
+    initdb = [*as_user, binaries / "initdb", "-D", place, "-U", "zoo", "--auth=trust", "-N"]
+    control = [*as_user, binaries / "pg_ctl", "-D", place, "-l", place / "log", "-w"]
+    subprocess.run(initdb, check=True, capture_output=True, cwd=place)
+    subprocess.run([*control, "-o", options, "start"], check=True, stdout=subprocess.DEVNULL)
+    try:
+        yield f"postgresql://zoo:secret@127.0.0.1:{port}/postgres"
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+
+
+def trials(out: Path) -> list[tuple]:
+    """What the searches of the one study tried, and how it went."""
+    (path,) = out.glob("*/trials.parquet")
+    return pl.read_parquet(path).select("arm", "number", "parameters", "value", "state").rows()
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> list[tuple]:
+    """With the default storage."""
+    out = tmp_path_factory.mktemp("plain") / "out"
+    code, _, err = finish(start(out, *WORDS, program=PROGRAM))
+    assert code == 0, err
+    return trials(out)
+
+
+def test_a_server_keeps_what_a_file_keeps(tmp_path, server, plain):
+    """And what it kept is recalled: nothing is trained again where only it has the trials."""
+    out = tmp_path / "out"
+    code, _, err = finish(start(out, *WORDS, f"storage={server}", program=PROGRAM))
+    assert code == 0, err
+    assert trials(out) == plain
+    assert not list(out.glob("*/study.db"))
+    assert "secret" not in err
+    assert not any(b"secret" in path.read_bytes() for path in out.glob("*/*.json"))
+    shutil.rmtree(out / "runs")
+    code, _, err = finish(start(out, *WORDS, f"storage={server}", program=PROGRAM))
+    assert code == 0, err
+    assert "tuning" not in err
+    assert trials(out) == plain
+
+
+def test_studies_share_a_server(tmp_path, server):
+    """Each finds its own trials, though their arms have one name."""
+    for dropout in ("0.1", "0.2"):
+        words = ["decay=off", "seeds=2", "trials=1", f"model.dropout={dropout}"]
+        out = tmp_path / dropout
+        code, _, err = finish(start(out, *words, f"storage={server}", program=PROGRAM))
+        assert code == 0, err
+        assert err.count("tuning baseline") == 1
+
+
+def test_a_journal_keeps_what_a_file_keeps(tmp_path, plain):
+    out = tmp_path / "out"
+    code, _, err = finish(start(out, *WORDS, "storage=journal", program=PROGRAM))
+    assert code == 0, err
+    assert trials(out) == plain
+    assert list(out.glob("*/study.journal"))
+
+
+def test_a_server_that_is_away_is_one_line(tmp_path):
+    words = ["storage=postgresql://zoo:secret@127.0.0.1:9/zoo"]
+    code, _, err = finish(start(tmp_path / "out", *WORDS, *words, program=PROGRAM))
+    assert code == 2
+    line = err.strip().splitlines()[-1]
+    assert line.startswith("error: storage=postgresql+psycopg://***@127.0.0.1:9/zoo: ")
+    assert "secret" not in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("word", ["mysql://host/db", "sqlit", "postgresql://", "study.db"])
+def test_what_is_no_storage_is_refused(word):
+    with pytest.raises(WordError, match="storage="):
+        read_options({"storage": word}, trials=0, gain="keep")
+
+
+def test_addresses_are_those_of_the_dashboard(tmp_path):
+    assert address("sqlite", tmp_path) == f"sqlite:///{tmp_path}/study.db"
+    assert address("journal", tmp_path) == f"{tmp_path}/study.journal"
+    where = checked("postgres://me:secret@host/db")
+    assert address(where, tmp_path) == "postgresql+psycopg://***@host/db"
+
+
+def test_options_need_no_optuna():
+    code = "import sys, sweeps.options; print(json.dumps('optuna' in sys.modules))"
+    found = subprocess.run(
+        [sys.executable, "-c", f"import json; {code}"], capture_output=True, text=True, check=True
+    )
+    assert json.loads(found.stdout) is False
