@@ -31,7 +31,7 @@ __all__ = ["Display", "Shown", "duration"]
 PLAIN_EVERY = 10.0  # seconds between plain lines
 REDRAW_EVERY = 0.1
 WRITE_EVERY = 1.0
-SHARE = 0.01  # of the time is what drawing may take
+SHARE = 0.005  # of the time is what drawing may take: with the counting below a hundredth
 
 
 class Display:
