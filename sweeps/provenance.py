@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps import allocator
+from sweeps.address import masked
 from zoo.spec import PLUGINS
 
 PACKAGES = ("zoo", "tasks", "sweeps")  # what a number depends on; reports and ablations only read
@@ -109,10 +110,10 @@ def _cpu_convolution() -> str:
 
 
 def command_line() -> str:
-    """The command as one would type it again."""
+    """The command as one would type it again, but for passwords: it is written down."""
     main = getattr(sys.modules.get("__main__"), "__spec__", None)
     program = f"python -m {main.name.removesuffix('.__main__')}" if main else Path(sys.argv[0]).name
-    return shlex.join([*program.split(), *sys.argv[1:]])
+    return masked(shlex.join([*program.split(), *sys.argv[1:]]))
 
 
 def provenance(device: str) -> dict[str, Any]:

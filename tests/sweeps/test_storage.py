@@ -55,7 +55,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
         yield f"postgresql://zoo:secret@127.0.0.1:{port}/postgres"
     finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+        ended = [*control, "-m", "fast", "stop"]
+        done = subprocess.run(ended, capture_output=True, text=True, cwd=place, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def trials(out: Path) -> list[tuple]:
@@ -74,7 +76,6 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> list[tuple]:
 
 
 def test_a_server_keeps_what_a_file_keeps(tmp_path, server, plain):
-    """And what it kept is recalled: nothing is trained again where only it has the trials."""
     out = tmp_path / "out"
     code, _, err = finish(start(out, *WORDS, f"storage={server}", program=PROGRAM))
     assert code == 0, err
@@ -82,13 +83,21 @@ def test_a_server_keeps_what_a_file_keeps(tmp_path, server, plain):
     assert not list(out.glob("*/study.db"))
     assert "secret" not in err
     assert not any(b"secret" in path.read_bytes() for path in out.glob("*/*.json"))
-    shutil.rmtree(out / "runs")
-    code, _, err = finish(start(out, *WORDS, f"storage={server}", program=PROGRAM))
-    assert code == 0, err
+
+
+@pytest.mark.slow
+def test_a_server_recalls_what_it_kept(tmp_path, server, plain):
+    """Nothing is tuned again where only the server has the trials."""
+    out = tmp_path / "out"
+    for _ in range(2):
+        code, _, err = finish(start(out, *WORDS, f"storage={server}", program=PROGRAM))
+        assert code == 0, err
+        assert trials(out) == plain
+        shutil.rmtree(out / "runs")
     assert "tuning" not in err
-    assert trials(out) == plain
 
 
+@pytest.mark.slow
 def test_studies_share_a_server(tmp_path, server):
     """Each finds its own trials, though their arms have one name."""
     for dropout in ("0.1", "0.2"):
@@ -99,6 +108,7 @@ def test_studies_share_a_server(tmp_path, server):
         assert err.count("tuning baseline") == 1
 
 
+@pytest.mark.slow
 def test_a_journal_keeps_what_a_file_keeps(tmp_path, plain):
     out = tmp_path / "out"
     code, _, err = finish(start(out, *WORDS, "storage=journal", program=PROGRAM))
