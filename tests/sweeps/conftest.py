@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.leftover import left
+from sweeps.track import Tracker
+from tests.sweeps.mlflow_runs import closed_port
+
 Root = Callable[[str], Path]
 
 
@@ -20,3 +24,27 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def root(tracked_root: Root) -> Path:
     return tracked_root("out")
+
+
+@pytest.fixture
+def said(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Path]:
+    """Says a study while the server is away; returns its spool."""
+
+    def say(end: int = 5, status: str = "finished", name: str = "baseline/1") -> Path:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", closed_port())
+        before = set(left(root))
+        tracker = Tracker(root, "study")
+        tracker.start_study({"task": "mqar"}, {"seeds": 1})
+        run = tracker.start_run(name, "f" * 64, code="c", steps=10, config={"lr": 1e-3})
+        for step in range(end):
+            run.metric(step, "loss", float(step))
+        run.finish(status, {"accuracy": 0.5})
+        assert not tracker.close(20)
+        monkeypatch.delenv("MLFLOW_TRACKING_URI")
+        assert "has not everything; python -m sweeps.sync" in capfd.readouterr().err
+        [path] = set(left(root)) - before
+        return path
+
+    return say

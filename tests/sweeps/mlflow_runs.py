@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -24,3 +25,15 @@ def history(root: Path, run: Any, name: str) -> list[tuple[int, float]]:
     return sorted(
         (m.step, m.value) for m in client_of(root).get_metric_history(run.info.run_id, name)
     )
+
+
+def closed_port() -> str:
+    """An address with secrets, where nobody answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://user:pa@ss/word@127.0.0.1:{probe.getsockname()[1]}/?token=secret"
+
+
+def database(root: Path) -> str:
+    """The word that names the database of an output folder."""
+    return f"uri=sqlite:///{root / 'mlflow.db'}"

@@ -1,4 +1,4 @@
-"""What MLflow did not take is kept in a file, and `sweeps.sync` writes it, every point once."""
+"""What MLflow did not take is kept in a file, whatever ends the process; no point is lost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import math
 import os
 import resource
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,14 +19,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sweeps import track
 from sweeps.address import Place, public
 from sweeps.leftover import left, read
 from sweeps.spool import Spool
 from sweeps.sync import main as sync
 from sweeps.track import Tracker
 from sweeps.tracked import Point, Record
-from tests.sweeps.mlflow_runs import history, runs
+from tests.sweeps.mlflow_runs import closed_port, database, history, runs
 
 ROOT = Path(__file__).resolve().parents[2]
 Said = Callable[..., Path]
@@ -77,82 +75,12 @@ def killed(child: subprocess.Popen[str]) -> None:
     child.communicate(timeout=60)
 
 
-def closed_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://user:pa@ss/word@127.0.0.1:{probe.getsockname()[1]}/?token=secret"
-
-
-def database(root: Path) -> str:
-    return f"uri=sqlite:///{root / 'mlflow.db'}"
-
-
-@pytest.fixture
-def said(root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Said:
-    """Says a study while the server is away; returns its spool."""
-
-    def say(end: int = 5, status: str = "finished", name: str = "baseline/1") -> Path:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", closed_port())
-        before = set(left(root))
-        tracker = Tracker(root, "study")
-        tracker.start_study({"task": "mqar"}, {"seeds": 1})
-        run = tracker.start_run(name, "f" * 64, code="c", steps=10, config={"lr": 1e-3})
-        for step in range(end):
-            run.metric(step, "loss", float(step))
-        run.finish(status, {"accuracy": 0.5})
-        assert not tracker.close(20)
-        monkeypatch.delenv("MLFLOW_TRACKING_URI")
-        assert "has not everything; python -m sweeps.sync" in capfd.readouterr().err
-        [path] = set(left(root)) - before
-        return path
-
-    return say
-
-
 def test_what_is_written_leaves_no_spool(root: Path) -> None:
     with Tracker(root, "study") as tracker:
         tracker.start_study({}, {})
         time.sleep(0.2)
         assert len(left(root)) == 1  # before the thread has imported mlflow
     assert not (root / "mlflow-spool").exists()
-
-
-def test_a_store_that_was_away_gets_every_point_once(
-    root: Path, said: Said, capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = said()
-    content = path.read_bytes()
-    assert sync([str(root), database(root)]) == 0
-    assert "written: 6 new points in 2 runs" in capfd.readouterr().out
-    [parent], [run] = runs(root)
-    assert (parent.info.status, run.info.status) == ("FINISHED", "FINISHED")
-    assert parent.data.tags["task"] == "mqar"
-    assert run.data.params == {"lr": "0.001"}
-    assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-    assert history(root, run, "loss") == [(step, float(step)) for step in range(5)]
-    assert history(root, run, "accuracy") == [(10, 0.5)]
-    assert len(list((root / "mlflow-artifacts").rglob("config.json"))) == 1
-    assert not (root / "mlflow-spool").exists()
-    assert sync([str(root), database(root)]) == 0
-    assert "nothing is left to write" in capfd.readouterr().out
-    path.parent.mkdir()
-    path.write_bytes(content)  # as if it had been killed before it removed the file
-    assert sync([str(root), database(root)]) == 0
-    assert "written: 0 new points in 2 runs" in capfd.readouterr().out
-    assert history(root, run, "loss") == [(step, float(step)) for step in range(5)]
-
-
-def test_a_store_that_is_still_away_is_one_line(
-    root: Path, said: Said, capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = said()
-    content = path.read_bytes()
-    assert sync([str(root)]) == 1
-    out, err = capfd.readouterr()
-    assert (out, err.count("\n")) == ("", 1), err
-    assert err.startswith("fault: MLflow: http://127.0.0.1:")
-    assert "nothing is lost" in err
-    assert path.read_bytes() == content
 
 
 def test_no_credentials_are_written_down(said: Said) -> None:
@@ -257,52 +185,6 @@ def test_no_room_for_a_spool_costs_nothing_while_the_store_is_there(root: Path, 
     assert len(history(root, runs(root)[1][0], "loss")) == 10
 
 
-DAMAGE = {
-    "cut": lambda lines: [*lines[:-1], lines[-1][:-5]],
-    "garbage": lambda lines: [*lines[:4], b"\xff\0{]" * 9, *lines[5:]],
-    "path": lambda lines: [*lines[:4], b'{"run": "../x", "add": [["a", 1, 1, 1]]}', *lines[5:]],
-    "nested": lambda lines: [*lines[:4], b"[" * 100_000, *lines[5:]],
-    "no name": lambda lines: [line for line in lines if b'"baseline/1"' not in line] + [b"?"],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_spool_is_told_and_kept_and_the_rest_is_written(
-    root: Path, said: Said, capfd, damage: str
-) -> None:
-    path = said()
-    lines = path.read_bytes().splitlines()
-    assert len(lines) >= 9
-    path.write_bytes(b"\n".join(DAMAGE[damage](lines)))
-    content = path.read_bytes()
-    assert sync([str(root), database(root)]) == 1
-    err = capfd.readouterr().err
-    [complaint] = [line for line in err.splitlines() if line.startswith("warning")]
-    assert f"{path}: 1 of " in complaint
-    [run] = runs(root)[1]
-    values = dict(history(root, run, "loss"))
-    assert len(values) >= 4
-    assert all(values[step] == float(step) for step in values)
-    assert not left(root)
-    [kept] = (root / "mlflow-spool").iterdir()
-    assert kept.read_bytes() == content
-    assert sync([str(root)]) == 0
-
-
-def test_a_spool_that_does_not_say_where_to_waits_for_an_address(
-    root: Path, said: Said, capfd
-) -> None:
-    path = said()
-    path.write_bytes(path.read_bytes()[9:])
-    assert sync([str(root)]) == 1
-    err = capfd.readouterr().err
-    assert err.count("\n") == 1
-    assert "say uri=ADDRESS" in err
-    assert left(root) == [path]
-    assert sync([str(root), database(root)]) == 1
-    assert len(history(root, runs(root)[1][0], "loss")) == 5
-
-
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary() | st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text() | st.just("0" * 32),
@@ -338,70 +220,6 @@ def test_odd_names_and_numbers_come_back(tmp_path: Path) -> None:
     assert str(again.points) == str(points)
     assert again.config == {"x": [1, None, "\0"]}
     assert "NaN" not in path.read_text()
-
-
-def test_an_old_spool_does_not_undo_a_later_end(root: Path, said: Said, monkeypatch) -> None:
-    path = said(status="killed")
-    content = path.read_bytes()
-    path.unlink()  # so that the run below does not take it over
-    with Tracker(root, "study") as tracker:
-        run = tracker.start_run("baseline/1", "f" * 64, code="c", steps=10, config={})
-        run.finish("diverged")
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(content)
-    assert sync([str(root), database(root)]) == 0
-    [run] = runs(root)[1]
-    assert run.info.status == "FAILED"
-    assert len(history(root, run, "loss")) == 5
-
-
-def test_one_run_that_is_refused_does_not_hold_up_the_others(
-    root: Path, said: Said, monkeypatch, capfd
-) -> None:
-    said()
-    write = track.MlflowStore.write
-
-    def refuse(self: track.MlflowStore, record: Record) -> int:
-        if record.name == "study":
-            raise ValueError("refused")
-        return write(self, record)
-
-    monkeypatch.setattr(track.MlflowStore, "write", refuse)
-    assert sync([str(root), database(root)]) == 1
-    assert "refused" in capfd.readouterr().err
-    assert len(left(root)) == 1
-    assert len(history(root, runs(root)[1][0], "loss")) == 5
-
-
-@pytest.mark.parametrize(
-    ("words", "hint"),
-    [
-        (["nowhere"], "nowhere: no such folder"),
-        (["uir=http://x"], "did you mean uri?"),
-        ([".", "uri=nonsense"], "no address"),
-        ([".", "uri="], "a value is missing"),
-        (["a", "b"], "one output folder"),
-    ],
-)
-def test_a_mistake_is_one_line(
-    tmp_path: Path, monkeypatch, capfd, words: list[str], hint: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert sync(words) == 2
-    out, err = capfd.readouterr()
-    assert (out, err.count("\n")) == ("", 1)
-    assert hint in err
-
-
-def test_help_imports_nothing_heavy() -> None:
-    code = (
-        "import sys; from sweeps.sync import main; main(['--help']);"
-        "print({'torch', 'mlflow', 'optuna', 'numpy', 'polars'} & set(sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    assert done.stdout.splitlines()[-1] == "set()"
 
 
 def test_a_point_costs_training_microseconds(tmp_path: Path, monkeypatch) -> None:
