@@ -26,9 +26,9 @@ from sweeps.atomic import file_lock
 from sweeps.engine import Engine, Size, make_engine
 from sweeps.engine_slurm import PATIENCE
 from sweeps.experiment import Result
-from sweeps.progress_file import last_step
 from sweeps.rundir import read_experiment
 from sweeps.train import NoWatcher, run_experiment
+from sweeps.whereabouts import whereabouts
 from tests.faults import slurm_stand_in
 from tests.sweeps.orders import (
     Wanted,
@@ -289,11 +289,11 @@ def test_a_node_that_dies_costs_no_run(two_nodes, tmp_path: Path) -> None:
         """The runs, by whether the second node has them."""
         assert program.poll() is None, program.communicate()
         runs = [path.parent for path in tmp_path.glob("out/runs/*/progress.jsonl")]
-        found = {run: last_step(run) or {} for run in runs}
+        found = {run: whereabouts(run) for run in runs}
         return {
-            second.works_as(said["pid"]): run
+            second.works_as(said.pid): run
             for run, said in found.items()
-            if said.get("step", 0) >= 5
+            if said.pid is not None and said.step >= 5
         }
 
     try:

@@ -16,8 +16,8 @@ import torch
 from sweeps.crew import Crew
 from sweeps.engine import Engine
 from sweeps.experiment import Result
-from sweeps.progress_file import last_step
 from sweeps.train import NoWatcher
+from sweeps.whereabouts import whereabouts
 from sweeps.worker import Order, Outcome
 from tests.sweeps.small import experiment
 
@@ -91,9 +91,9 @@ def wait_for_worker(order: Order, step: int = 1, seconds: float = 180) -> int:
     """The process that works on the run, once it has come to that step."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        found = last_step(order.run.path)
-        if found and "pid" in found and found["step"] >= step:
-            return found["pid"]
+        found = whereabouts(order.run.path)
+        if found.pid is not None and found.step >= step:
+            return found.pid
         time.sleep(0.02)
     raise AssertionError(f"nobody works on {order.run.path}")
 
