@@ -25,6 +25,7 @@ plan words:
   seeds=N                    paired seeds; default: the fewest that can reach p < 0.05
   steps=N                    training steps
   trials=5                   learning rates tried per arm, at half the steps; 0: as given
+  lr=1e-4..1e-2:log          the range in which they are tried, the same for all arms
   suite=five-properties      a named set of arms
   match=parameters           a twin of equal parameter count for every arm of another size
   grid=yes                   the product of the arms instead of one each

@@ -93,9 +93,12 @@ def _tables(analysis: Analysis) -> tuple[Table, ...]:
     """Every table that this study has data for, the primary outcome first."""
     from reports import detail_tables as detail
     from reports import study_tables as main
+    from reports import tuning_tables as tuning
 
     makers = (main.outcome_table, main.arms_table, main.kernel_table, detail.metrics_table)
-    makers += (detail.slices_table, detail.rates_table, detail.runs_table)
+    makers += (detail.slices_table, tuning.search_table, tuning.front_table)
+    makers += (tuning.sensitivity_table, detail.rates_table, tuning.trials_table)
+    makers += (detail.runs_table,)
     made = (make(analysis) for make in makers)
     return tuple(table for table in made if len(table.frame))
 

@@ -189,7 +189,7 @@ def _arm(study: Study, entry: dict[str, Any], base: dict[str, Any], outcome: Out
         (pl.col("arm") == entry["name"]) & pl.col("still_improving").fill_null(value=False)
     )
     lr = _chosen_lr(rows, entry)
-    own, reference = entry.get("parameters"), base.get("parameters")
+    own, reference = _of_runs(rows, "parameters", entry), base.get("parameters")
     return Arm(
         name=entry["name"],
         changed=tuple(entry.get("changed") or ()),
@@ -199,7 +199,7 @@ def _arm(study: Study, entry: dict[str, Any], base: dict[str, Any], outcome: Out
         estimate=stats.mean_interval(list(values.values())),
         parameters=own,
         extra_parameters=own / reference - 1 if own and reference else None,
-        state_bytes=entry.get("state_bytes"),
+        state_bytes=_of_runs(rows, "state_bytes", entry),
         lr=lr,
         lr_at_edge=_is_at_edge(study, entry["name"], lr),
         strength=entry.get("treatment_strength"),
@@ -207,6 +207,12 @@ def _arm(study: Study, entry: dict[str, Any], base: dict[str, Any], outcome: Out
         seconds=_mean(runs["seconds"]),
         measured={name: _measured(rows, name) for name in MEASURES},
     )
+
+
+def _of_runs(rows: pl.DataFrame, column: str, entry: dict[str, Any]) -> int | None:
+    """What the runs have; of an arm without runs, as it was planned: a search may change it."""
+    found = rows[column].drop_nulls()
+    return found[0] if len(found) else entry.get(column)
 
 
 def _chosen_lr(rows: pl.DataFrame, entry: dict[str, Any]) -> float | None:
@@ -238,7 +244,7 @@ def chosen_trial(study: Study, arm: str) -> int | None:
     used = study.results.filter(pl.col("arm") == arm)["trial"].drop_nulls()
     if len(used):
         return used[0]
-    tried = learning_rates(study, arm).drop_nulls("value")
+    tried = learning_rates(study, arm).drop_nulls("value").filter(pl.col("state") != "pruned")
     if not len(tried):
         return None
     return tried.sort("value", "number", descending=[True, False])["number"][0]

@@ -12,6 +12,7 @@ from reports.formats import DASH, count, fixed, mean_and_half, short
 from reports.stats import Estimate, mean_interval
 from reports.study_tables import Row, bounds, name_column
 from reports.table import Column, Shown, Table
+from reports.tuning import rate_curve, score_name
 
 
 def metrics_table(analysis: Analysis) -> Table:
@@ -76,18 +77,20 @@ def rates_table(analysis: Analysis) -> Table:
     rows = []
     for arm in analysis.arms:
         chosen = chosen_trial(analysis.study, arm.name)
-        for r in learning_rates(analysis.study, arm.name).iter_rows(named=True):
+        curve = {tried.number for tried in rate_curve(analysis.study, arm.name)}
+        tried = learning_rates(analysis.study, arm.name).filter(pl.col("number").is_in(curve))
+        for r in tried.iter_rows(named=True):
             own = {"arm": arm.name, "trial": r["number"], "lr": r["lr"], "value": r["value"]}
             rows.append({**own, "state": r["state"], "chosen": r["number"] == chosen})
     return Table(
         name="learning-rates",
-        caption="Learning rates tried, by arm; the chosen one is marked.",
+        caption="Learning rates tried, by arm, all else equal; the chosen one is marked.",
         frame=pl.DataFrame(rows, schema={**schema, "state": pl.String, "chosen": pl.Boolean}),
         columns=(
             name_column(),
             Column("trial", lambda r: str(r["trial"])),
             Column("lr", lambda r: short(r["lr"])),
-            Column(analysis.outcome.tuning_score, lambda r: fixed(r["value"])),
+            Column(score_name(analysis), lambda r: fixed(r["value"])),
             Column("state", lambda r: str(r["state"] or DASH).lower(), "left"),
             Column("chosen", lambda r: "×" if r["chosen"] else "", "center"),
         ),

@@ -79,9 +79,26 @@ def _tuning(analysis: Analysis) -> str:
     where = f" between {short(low_high[0])} and {short(low_high[1])}" if low_high else ""
     steps = f" of {count(plan['tuning_steps'])} steps" if plan.get("tuning_steps") else ""
     which = f" on {_seeds(seeds)}, disjoint from the reported ones" if seeds else ""
+    if len((plan.get("search") or {}).get("space") or ()) > 1:
+        return _search(analysis, f"{steps}, on the validation split{which}")
     return (
         f"The learning rate was tuned for each arm separately with the same budget, "
         f"{plural(plan['trials'], 'trial')}{steps}{where}, on the validation split{which}."
+    )
+
+
+def _search(analysis: Analysis, how: str) -> str:
+    """A search over several fields."""
+    plan = analysis.study.plan
+    search = plan["search"]
+    fields = ", ".join(f"{name} in {values}" for name, values in search["space"].items())
+    trained = "" if len(plan.get("tuning_seeds") or ()) < 2 else " each"
+    aims = " against ".join(search["objectives"]) or analysis.outcome.metric
+    pruner = "" if search["pruner"] == "none" else f", pruner {search['pruner']}"
+    return (
+        f"The configuration was searched for with {plural(plan['trials'], 'trial')}{trained}{how} "
+        f"(sampler {search['sampler']}{pruner}, by {aims}) over {fields}. The best was trained in "
+        "full."
     )
 
 

@@ -50,6 +50,8 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; fo
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 @media print { details > pre { max-height: none; } }
 """
+FIRST = ("outcome", "arms", "search", "front", "sensitivity", "kernels")
+FURTHER = ("metrics", "slices", "learning-rates", "trials")
 # nothing may load: should some text slip through unescaped, it still runs nothing
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
@@ -68,8 +70,8 @@ def page(
     title = escape_html(str(study.plan["study"]))
     notes = tuple(str(note) for note in study.plan.get("notes") or ())
     by_name = {table.name: table for table in tables}
-    first = [to_html(by_name[n]) for n in ("outcome", "arms", "kernels") if n in by_name]
-    rest = [to_html(by_name[n]) for n in ("metrics", "slices", "learning-rates") if n in by_name]
+    first = [to_html(by_name[name]) for name in FIRST if name in by_name]
+    rest = [to_html(by_name[name]) for name in FURTHER if name in by_name]
     runs = to_html(by_name["runs"]) if "runs" in by_name else ""
     body = (
         f"<h1>{title}</h1>",

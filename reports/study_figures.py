@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from reports.contrast import Analysis, Arm, chosen_trial, learning_rates
+from reports.contrast import Analysis, Arm
 from reports.figure import (
     MUTED,
     label,
     legend_below,
     look,
     new_figure,
-    rate_ticks,
     step_ticks,
     style,
 )
 from reports.stats import mean_interval
+from reports.tuning import score_name
+from reports.tuning_figures import front_plot, importance_bars, rate_curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,8 +60,20 @@ def pictures(analysis: Analysis) -> tuple[Picture, ...]:
         ),
         (
             "learning-rates",
-            f"Tuning score ({outcome.tuning_score}) by learning rate; large marks: chosen rates.",
+            f"Tuning score ({score_name(analysis)}) by learning rate, all else equal; upright "
+            "bars: as given, large marks: chosen. Dots: trials that differ in more.",
             rate_curves,
+        ),
+        (
+            "importance",
+            "Share of each field in what tells the best tenth of the trials from all (PED-ANOVA).",
+            importance_bars,
+        ),
+        (
+            "front",
+            f"Trials by {score_name(analysis)} and cost; the line: those that no other one beats; "
+            "the large mark: the one that was trained in full.",
+            front_plot,
         ),
         (
             "kernels",
@@ -183,36 +196,6 @@ def _on_grid(
     elif status == "diverged" and analysis.chance is not None:
         values[later | ~np.isfinite(values)] = analysis.chance
     return values
-
-
-# ---------------------------------------------------------------------------------------- tuning
-
-
-def rate_curves(analysis: Analysis) -> Figure | None:
-    """The tuning score by learning rate, per arm, with the chosen rate marked."""
-    tried = [learning_rates(analysis.study, arm.name) for arm in analysis.arms]
-    if not any(len(frame.drop_nulls("value")) for frame in tried):
-        return None
-    with style():
-        figure = new_figure(1.95)
-        axes = figure.add_subplot()
-        for i, (arm, frame) in enumerate(zip(analysis.arms, tried, strict=True)):
-            frame = frame.drop_nulls("value")
-            if not len(frame):
-                continue
-            chosen = chosen_trial(analysis.study, arm.name)
-            best = frame.filter(pl.col("number") == chosen)
-            line = look(i)
-            axes.plot(
-                frame["lr"].to_numpy(), frame["value"].to_numpy(), label=label(arm.name), **line
-            )
-            axes.plot(best["lr"].to_numpy(), best["value"].to_numpy(), line["marker"],
-                      color=line["color"], markersize=8, markerfacecolor="none")  # fmt: skip
-        rate_ticks(axes)
-        axes.set_xlabel("learning rate")
-        axes.set_ylabel(label(analysis.outcome.tuning_score))
-        legend_below(figure, axes)
-        return figure
 
 
 # --------------------------------------------------------------------------------------- kernels

@@ -20,7 +20,7 @@ from zoo.spec import PLUGINS
 
 PACKAGES = ("zoo", "tasks", "sweeps")  # what a number depends on; reports and ablations only read
 SOURCES = (".py", ".cpp", ".h", ".cu", ".npz")
-LIBRARIES = ("seqzoo", "torch", "triton", "numpy", "optuna", "mlflow", "polars", "scipy")
+LIBRARIES = ("seqzoo", "torch", "triton", "numpy", "optuna", "cmaes", "mlflow", "polars", "scipy")
 
 
 def _root(package: str) -> Path:

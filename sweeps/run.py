@@ -1,4 +1,4 @@
-"""`python -m sweeps.run base=hyena task=mqar seeds=3`: train one configuration as given."""
+"""`python -m sweeps.run base=hyena task=mqar trials=50`: one configuration, given or searched."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from sweeps.program import run_program, say, show
 USAGE = """\
 usage: python -m sweeps.run WORD ...           every word is key=value
 
-Train one configuration, exactly as given, once per seed.
+Train one configuration once per seed: exactly as given, or, with trials=N, the best of a search
+on validation data and seeds of its own; the test split is scored once, at the end.
 
   base=all-on                a published model (python -m zoo list)
   task=selective-copying     a task (python -m tasks list)
@@ -18,8 +19,21 @@ Train one configuration, exactly as given, once per seed.
   depth=1 lr=1e-3 task.length=128    settings: fields of task, train or model
   seeds=1                    how many seeds
   steps=N                    training steps
-  trials=0                   learning rates tried first, at half the steps; 0: as given
   gain=keep|init             kernels as published, or of unit norm at initialisation
+
+search, at half the steps:
+  trials=50                  configurations: as given, four rates around it, then a sampler's
+  search=lr,decay.fast       only these: fields, or all of a property; default: all with a range
+  fix=width,depth            all but these; what is given a value is fixed as well
+  lr=1e-4..1e-2:log          a range in the place of a value; :log:7 for seven points on a grid
+  width=32,64,128            a choice
+  sampler=tpe|gp|cmaes|qmc|random|grid    grid: every cell once, trials= their number
+  pruner=none|median|hyperband|wilcoxon   give up between stages of a wave; wilcoxon: over seeds
+  objective=accuracy,state_bytes          a score against parameters or state_bytes; the best score
+                             is trained in full, the others that no trial beats are listed
+  tuning-seeds=1             seeds of a trial (wilcoxon: 6)
+
+where and how:
   out=out  device=auto|cpu|cuda[:n]
   jobs=1                     runs at once; jobs x threads is at most the number of cores
   engine=serial|processes|ray|slurm   where they run; processes where jobs > 1
@@ -65,6 +79,7 @@ def _main(words: list[str]) -> int:
         return 0
     done = launch(plan, options)
     _print(done.directory)
+    _print_trials(done.directory)
     say(f"written: {done.directory}; python -m reports.build {done.directory} makes the report")
     return ending(done)
 
@@ -83,6 +98,26 @@ def _print(directory: object) -> None:
         )
         status = found["status"][0]
         show(f"seed {seed}: test {scores or '-'} ({status})  runs/{fingerprint}")
+
+
+def _print_trials(directory: object) -> None:
+    """What became of the trials, and what was chosen."""
+    import json
+    from pathlib import Path
+
+    import polars as pl
+
+    path = Path(f"{directory}/trials.parquet")
+    if not path.exists():
+        return
+    trials = pl.read_parquet(path)
+    states = trials.unique("number")["state"].value_counts(sort=True).iter_rows()
+    show(f"trials: {', '.join(f'{count} {state}' for state, count in states)}")
+    used = pl.read_parquet(f"{directory}/results.parquet")["trial"].drop_nulls()
+    chosen = trials.filter(pl.col("number").is_in(used.unique().implode()))
+    for parameters in chosen["parameters"].unique(maintain_order=True):
+        values = " ".join(f"{name}={value}" for name, value in json.loads(parameters).items())
+        show(f"chosen: trial {chosen['number'][0]}: {values}")
 
 
 if __name__ == "__main__":
