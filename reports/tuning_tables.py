@@ -108,19 +108,19 @@ def front_table(analysis: Analysis) -> Table:
         for number in said.get("front") or ():
             tried = trials[number]
             own = {"arm": arm, "trial": number, "value": tried.value, **tried.costs}
-            rows.append({**own, "trained": number == chosen, "parameters": _words(tried)})
+            rows.append({**own, "trained": number == chosen, "fields": _words(tried)})
     schema: dict[str, Any] = {"arm": pl.String, "trial": pl.Int64, "value": pl.Float64}
     schema |= dict.fromkeys(costs, pl.Float64)
     return Table(
         name="front",
         caption=f"Trials that no other one beats: {score_name(analysis)} against what it costs.",
-        frame=pl.DataFrame(rows, schema={**schema, "trained": pl.Boolean, "parameters": pl.String}),
+        frame=pl.DataFrame(rows, schema={**schema, "trained": pl.Boolean, "fields": pl.String}),
         columns=(
             Column("trial", lambda r: str(r["trial"])),
             Column(score_name(analysis), lambda r: fixed(r["value"])),
             *(Column(UNITS.get(c, c), lambda r, c=c: count(r[c])) for c in costs),
             Column("trained", lambda r: "×" if r["trained"] else "", "center"),
-            Column("parameters", lambda r: r["parameters"], "left"),
+            Column("fields", lambda r: r["fields"], "left"),
         ),
         notes=(
             "On validation data and tuning seeds, at the steps of a trial. Trained: the best "
