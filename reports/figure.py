@@ -8,7 +8,7 @@ import contextlib
 import io
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from reports.table import escape_html, plain
@@ -151,15 +151,15 @@ def legend_below(figure: Figure, axes: Axes) -> None:
         figure.legend(handles, names, loc="outside lower center", ncols=columns)
 
 
-def rate_ticks(axes: Axes) -> None:
-    """A logarithmic axis of learning rates with few and plain numbers."""
+def log_ticks(axes: Axes, number: Callable[[float], str] = "{:.2g}".format) -> None:
+    """A logarithmic axis with few and plain numbers: of learning rates unless said otherwise."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     wide = high / low > 30
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reports.contrast import Analysis, chosen_trial
-from reports.figure import COLOURS, MUTED, label, legend_below, look, new_figure, rate_ticks, style
+from reports.figure import COLOURS, MUTED, label, legend_below, log_ticks, look, new_figure, style
 from reports.tuning import costs_of, rate_curve, score_name, searched, trials_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def rate_curves(analysis: Analysis) -> Figure | None:
         axes = figure.add_subplot()
         for i, arm in enumerate(analysis.arms):
             _draw_rates(axes, analysis, i, arm.name)
-        rate_ticks(axes)
+        log_ticks(axes)
         axes.set_xlabel("learning rate")
         axes.set_ylabel(label(score_name(analysis)))
         legend_below(figure, axes)
@@ -101,7 +101,7 @@ def _draw_front(axes: Axes, analysis: Analysis, position: int, arm: str, cost: s
     sizes = [one.costs[cost] for one in tried.values()]
     axes.plot(sizes, [one.value or 0.0 for one in tried.values()], ".", color=MUTED, alpha=0.6)
     if max(sizes) > WIDE * max(1.0, min(sizes)):
-        axes.set_xscale("log")
+        log_ticks(axes, "{:,.0f}".format)
     front.sort(key=lambda one: (one.costs[cost], one.value or 0.0))
     name = "no trial beats them" if len(analysis.arms) == 1 else label(arm)
     line = {**look(position), "linestyle": "-"}

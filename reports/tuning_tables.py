@@ -120,7 +120,7 @@ def front_table(analysis: Analysis) -> Table:
             Column(score_name(analysis), lambda r: fixed(r["value"])),
             *(Column(UNITS.get(c, c), lambda r, c=c: count(r[c])) for c in costs),
             Column("trained", lambda r: "×" if r["trained"] else "", "center"),
-            Column("configuration", lambda r: r["fields"], "left"),
+            Column("fields", lambda r: r["fields"], "left"),
         ),
         notes=(
             "On validation data and tuning seeds, at the steps of a trial. Trained: the best "

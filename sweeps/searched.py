@@ -97,7 +97,7 @@ def rate_range(experiment: Experiment, taken: Taken, program: str) -> Searched:
     """Where only the rate is tuned: its range, if a word gives one."""
     known = places(experiment)
     for word in taken.ranges:
-        if find(word.key, known, str(word)) != [RATE]:
+        if word.key not in (RATE, RATE.rpartition(".")[2]):
             raise WordError(f"{word}: {program} tunes {RATE} alone; sweeps.run searches ranges")
     ranges = _ranges(experiment, taken.ranges, known)
     moved, notes = _moved(experiment, known, ranges)

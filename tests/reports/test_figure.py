@@ -10,7 +10,18 @@ import pytest
 import scipy.stats
 
 from reports.contrast import analyse
-from reports.figure import COLOURS, INK, WIDTH, inline_svg, label, look, render
+from reports.figure import (
+    COLOURS,
+    INK,
+    WIDTH,
+    inline_svg,
+    label,
+    log_ticks,
+    look,
+    new_figure,
+    render,
+    style,
+)
 from reports.study_figures import (
     band_of,
     effects,
@@ -222,3 +233,22 @@ def test_labels():
     assert label("decay=off") == "decay=off"
     assert label("_x") == " _x"
     assert label("a" * 40 + "b") == "a" * 15 + "…" + "a" * 15 + "b"
+
+
+@pytest.mark.parametrize(
+    ("span", "number", "shown"),
+    [
+        ((1e-4, 1e-1), None, {"0.0001", "0.001", "0.01", "0.1"}),
+        ((2e4, 2e6), "{:,.0f}".format, {"100,000", "1,000,000"}),
+    ],
+)
+def test_logarithmic_axes_have_plain_numbers(span, number, shown):
+    with style():
+        figure = new_figure(2.0)
+        axes = figure.subplots()
+        axes.plot(span, [0, 1])
+        log_ticks(axes, *([] if number is None else [number]))
+        figure.canvas.draw()
+    labels = {tick.get_text() for tick in axes.get_xticklabels()}
+    assert shown <= labels
+    assert not any("$" in text for text in labels)

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 import tasks
-from sweeps.experiment import Result, Score
+from sweeps.options import SAMPLERS
 from sweeps.pruners import WAVE
 from sweeps.search import Search, curve_of_rates, trial_experiment
 from sweeps.train import run_experiment
-from sweeps.trial import TUNING_SEED
+from sweeps.trial import TUNING_SEED, Method, trial_rows
+from sweeps.verdict import front
+from tests.sweeps.fakes import fake_result, searching
 from tests.sweeps.small import experiment, tune
 
 
@@ -70,13 +72,6 @@ def test_tuning_goes_on_where_it_stopped_and_chooses_the_best(tmp_path):
     before = len(calls)
     assert tune(made, "arm", 6, storage, run) == tuned
     assert len(calls) == before
-
-
-def fake_result(made, value=None, status="finished", **metrics):
-    metrics = {"accuracy": value} if value is not None else metrics
-    scores = tuple(Score("validation", "all", *one) for one in metrics.items())
-    rest = {"parameters": 1, "state_bytes": 1, "steps": 1, "seconds": 1.0, "weights": ""}
-    return Result(fingerprint=made.fingerprint, status=status, scores=scores, identity={}, **rest)
 
 
 def tuned_by(folder, kind, scores):
@@ -177,6 +172,98 @@ def test_what_is_proposed_depends_neither_on_the_order_of_ends_nor_on_a_stop(tmp
             search.tell(asked, fake_result(asked.experiment, worth(asked.experiment)))
             told += 1
     assert Search(made, "arm", trials, tmp_path / "3.db").chosen == plain
+
+
+TWO = ("lr=1e-4..1e-1:log", "dropout=0..0.3:4")
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_no_sampler_depends_on_the_order_of_ends_or_on_a_stop(tmp_path, sampler):
+    found = searching(experiment(), *TWO, search="lr")
+    method = Method(sampler, space=found.space)
+    trials = 20 if sampler == "grid" else 5 + WAVE + 3
+
+    def score(trial):
+        return fake_result(trial, worth(trial) - trial.model.dropout)
+
+    plain = tune(found.experiment, "arm", trials, tmp_path / "1.db", score, method=method)
+    assert [t.number for t in plain.trials] == list(range(trials))
+    told = 0
+    while told < trials:  # each search tells three trials, the last first, and is no more
+        search = Search(found.experiment, "arm", trials, tmp_path / "2.db", method=method)
+        for asked in list(reversed(search.ask()))[:3]:
+            search.tell(asked, score(asked.experiment))
+            told += 1
+    assert Search(found.experiment, "arm", trials, tmp_path / "2.db", method=method).chosen == plain
+    if sampler != "grid":
+        given = [t.parameters for t in plain.trials[:5]]
+        assert len({p["train.lr"] for p in given}) == 5
+        assert {p["model.dropout"] for p in given} == {0.0}
+
+
+def test_what_cannot_be_built_is_recorded_and_not_trained(tmp_path):
+    words = ("dt_min=1e-3..1e-2:log:2", "dt_max=5e-3..1e-1:log:2")
+    found = searching(experiment(), *words, search="dt_min")
+    method, calls = Method("grid", space=found.space), []
+
+    def run(trial):
+        calls.append(trial)
+        return fake_result(trial, 0.5)
+
+    tuned = tune(found.experiment, "arm", 4, tmp_path / "study.db", run, method=method)
+    states = [t.state for t in tuned.trials]
+    assert states == ["finished", "finished", "infeasible", "finished"]
+    assert tuned.trials[2].parameters == {"length.dt_min": 1e-2, "length.dt_max": 5e-3}
+    assert "dt_max" in tuned.trials[2].reason
+    assert len(calls) == 3
+    again = tune(found.experiment, "arm", 4, tmp_path / "study.db", run, method=method)
+    assert again == tuned
+    assert len(calls) == 3
+
+
+def test_a_value_outside_of_its_range_is_tried_and_said_nothing_of(tmp_path):
+    made = experiment(weight_decay=0.0)  # no place of a range in logarithms
+    found = searching(made, search="lr,weight_decay")
+    tuned = tune(
+        found.experiment,
+        "arm",
+        5 + WAVE,
+        tmp_path / "study.db",
+        lambda t: fake_result(t, worth(t)),
+        method=Method(space=found.space),
+    )
+    assert tuned.trials[0].parameters["train.weight_decay"] == 0.0
+    assert all(t.parameters["train.weight_decay"] > 0 for t in tuned.trials[5:])
+
+
+def test_costs_decide_between_equal_scores_and_make_a_front(tmp_path):
+    found = searching(experiment(), "width=8,16,32", search="width")
+    method = Method("grid", objectives=("accuracy", "state_bytes"), space=found.space)
+
+    def run(trial):
+        width = trial.model.width
+        return fake_result(trial, min(0.9, width / 16), state_bytes=10 * width)
+
+    tuned = tune(found.experiment, "arm", 3, tmp_path / "study.db", run, method=method)
+    assert [t.costs for t in tuned.trials] == [(80.0,), (160.0,), (320.0,)]
+    assert tuned.experiment.model.width == 16
+    assert front(tuned.trials) == [1, 0]
+
+
+def test_one_seed_more_is_one_run_more_and_the_mean_decides(tmp_path):
+    seen = []
+
+    def run(trial):
+        seen.append((trial.train.lr, trial.seed))
+        return fake_result(trial, worth(trial) + (trial.seed - TUNING_SEED) / 10)
+
+    tuned = tune(experiment(), "arm", 2, tmp_path / "study.db", run, method=Method(seeds=3))
+    seeds = [TUNING_SEED, TUNING_SEED + 1, TUNING_SEED + 2]
+    assert seen == [(t.parameters["train.lr"], s) for t in tuned.trials for s in seeds]
+    for trial in tuned.trials:
+        first = trial.shown[0][0][0]
+        assert trial.value == pytest.approx(first + 0.1)
+        assert [row["seed"] for row in trial_rows("arm", trial)] == seeds
 
 
 def test_later_trials_are_near_the_best_ones(tmp_path):
