@@ -65,7 +65,7 @@ def record(folder: Path, engine: str) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     [study] = (folder / "out").glob("decay-off-*")
     results = pl.read_parquet(study / "results.parquet").drop("seconds")
-    trials = pl.read_parquet(study / "trials.parquet")
+    trials = pl.read_parquet(study / "trials.parquet").drop("seconds")
     runs = {
         path.parent.name: json.loads(path.read_text())
         for path in (folder / "out" / "runs").glob("*/result.json")
