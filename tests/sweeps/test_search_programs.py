@@ -48,6 +48,7 @@ def same(one, other):
     return trials[0].equals(trials[1]) and results[0].equals(results[1])
 
 
+@pytest.mark.slow
 def test_a_grid_loses_no_cell_under_two_jobs(done):
     one, two = done(*GRID, name="1"), done(*GRID, "jobs=2", name="2")
     assert same(one, two)
@@ -59,6 +60,7 @@ def test_a_grid_loses_no_cell_under_two_jobs(done):
     assert set(two.trials["state"]) == {"finished"}
 
 
+@pytest.mark.slow
 def test_a_search_by_hyperband_is_the_same_for_two_jobs_and_prunes(done):
     words = ("search=lr,short,dropout", "trials=14", "pruner=hyperband", "seeds=2", "steps=36")
     one, two = done(*words, name="1"), done(*words, "jobs=2", name="2")

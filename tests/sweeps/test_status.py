@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from sweeps.results import SCHEMA, TRIALS, write_results, write_trials
+from sweeps.results import SCHEMA, write_results, write_trials
 from sweeps.status import main as status
 from sweeps.survey import survey
 
@@ -37,7 +37,8 @@ def write_study(root: Path, name: str, seeds: int, *, ended: int | None = None) 
     (directory / "plan.json").write_text(json.dumps(plan))
     (directory / "missing.json").write_text("[]")
     trials = [
-        dict(zip(TRIALS, (arm, n, "{}", 10_000, n / 10, "finished"), strict=True))
+        {"arm": arm, "number": n, "parameters": "{}", "seed": 10_000}
+        | {"value": n / 10, "state": "finished"}
         for arm in ARMS
         for n in range(2)
     ]
@@ -130,6 +131,8 @@ def test_a_look_again_and_again_ends_with_ctrl_c(going):
         [sys.executable, "-m", "sweeps.status", str(study), "watch=0.1"],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # a shell lets what it starts in the background ignore the signal, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     heads = 0
     for line in child.stdout:

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +16,11 @@ import polars as pl
 import pytest
 
 from sweeps.options import read_options
-from sweeps.storage import address, checked
+from sweeps.storage import address, checked, open_storage
 from sweeps.words import WordError
 from tests.faults.causing import finish, start
+from tests.sweeps.fakes import fake_result
+from tests.sweeps.small import experiment, tune
 
 WORDS = ["decay=off", "seeds=2", "trials=3"]
 PROGRAM = "ablations.run"
@@ -32,17 +35,14 @@ def programs() -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """The address of a database of its own server."""
     binaries = programs()
     pytest.importorskip("psycopg", reason="postgresql: psycopg is not installed")
-    place = tmp_path_factory.mktemp("postgresql") / "data"
-    place.mkdir()
+    place = Path(tempfile.mkdtemp(prefix="seqzoo-postgresql-"))  # pytest's are closed to others
     as_user: list[str] = []
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         shutil.chown(place, "postgres", "postgres")
-        for parent in place.parents[:4]:
-            parent.chmod(0o755)
         as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -58,6 +58,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         ended = [*control, "-m", "fast", "stop"]
         done = subprocess.run(ended, capture_output=True, text=True, cwd=place, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+        shutil.rmtree(place)
 
 
 def trials(out: Path) -> list[tuple]:
@@ -75,6 +76,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> list[tuple]:
     return trials(out)
 
 
+@pytest.mark.slow
 def test_a_server_keeps_what_a_file_keeps(tmp_path, server, plain):
     out = tmp_path / "out"
     code, _, err = finish(start(out, *WORDS, f"storage={server}", program=PROGRAM))
@@ -115,6 +117,17 @@ def test_a_journal_keeps_what_a_file_keeps(tmp_path, plain):
     assert code == 0, err
     assert trials(out) == plain
     assert list(out.glob("*/study.journal"))
+
+
+def test_a_search_is_kept_by_a_server_and_recalled(tmp_path, server):
+    """Without training: a search of made-up scores, and another one that finds it done."""
+    storage = open_storage(checked(server), tmp_path)
+    made = experiment()
+    tuned = tune(made, "arm", 7, storage, lambda t: fake_result(t, t.train.lr))
+    assert tuned.experiment.train.lr == max(t.parameters["train.lr"] for t in tuned.trials)
+    again = open_storage(checked(server), tmp_path)
+    assert tune(made, "arm", 7, again, lambda _: pytest.fail("trained again")) == tuned
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_server_that_is_away_is_one_line(tmp_path):
