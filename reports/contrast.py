@@ -189,7 +189,8 @@ def _arm(study: Study, entry: dict[str, Any], base: dict[str, Any], outcome: Out
         (pl.col("arm") == entry["name"]) & pl.col("still_improving").fill_null(value=False)
     )
     lr = _chosen_lr(rows, entry)
-    own, reference = _of_runs(rows, "parameters", entry), base.get("parameters")
+    searched = rows if study.plan.get("search") else rows.clear()
+    own, reference = _of_runs(searched, "parameters", entry), base.get("parameters")
     return Arm(
         name=entry["name"],
         changed=tuple(entry.get("changed") or ()),
@@ -199,7 +200,7 @@ def _arm(study: Study, entry: dict[str, Any], base: dict[str, Any], outcome: Out
         estimate=stats.mean_interval(list(values.values())),
         parameters=own,
         extra_parameters=own / reference - 1 if own and reference else None,
-        state_bytes=_of_runs(rows, "state_bytes", entry),
+        state_bytes=_of_runs(searched, "state_bytes", entry),
         lr=lr,
         lr_at_edge=_is_at_edge(study, entry["name"], lr),
         strength=entry.get("treatment_strength"),
@@ -210,7 +211,7 @@ def _arm(study: Study, entry: dict[str, Any], base: dict[str, Any], outcome: Out
 
 
 def _of_runs(rows: pl.DataFrame, column: str, entry: dict[str, Any]) -> int | None:
-    """What the runs have; of an arm without runs, as it was planned: a search may change it."""
+    """What the runs have, where a search may have changed what was planned."""
     found = rows[column].drop_nulls()
     return found[0] if len(found) else entry.get(column)
 

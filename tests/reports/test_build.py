@@ -11,7 +11,8 @@ import pytest
 from reports.build import FORMATS, build_study, main, make_report, markdown
 from sweeps.results import read_study
 
-TABLES = ("outcome", "arms", "kernels", "metrics", "slices", "learning-rates", "runs")
+TABLES = ("outcome", "arms", "kernels", "metrics", "slices", "sensitivity", "learning-rates")
+TABLES += ("runs",)
 FIGURES = ("effects", "learning-curves", "learning-rates", "kernels")
 EVIL = "<script>alert('x')</script>"
 
