@@ -93,6 +93,7 @@ __all__ = [
     "SCHEMA",
     "STATUSES",
     "TRIALS",
+    "Missing",
     "Study",
     "read_plan",
     "read_study",
@@ -107,6 +108,16 @@ __all__ = [
 def merit(metric: str, value: float) -> float:
     """The value, negated where less is better: of two the larger is the better."""
     return -value if metric in LOWER_IS_BETTER else value
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A planned run that has no result, and why: an entry of missing.json."""
+
+    label: str
+    fingerprint: str
+    status: str
+    reason: str
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from sweeps.program import say
 from sweeps.progress import Display
 from sweeps.provenance import provenance
 from sweeps.record import Table, result_rows
-from sweeps.results import write_results
+from sweeps.results import Missing, write_results
 from sweeps.storage import address
 from sweeps.tally import PAUSED
 from sweeps.track import Tracker
@@ -46,16 +46,6 @@ class Surroundings:
     storage: str = "sqlite"  # of the trials of searches
     any_code: bool = False
     stopping: Callable[[], bool] = lambda: False
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A planned run that has no result, and why."""
-
-    label: str
-    fingerprint: str
-    status: str
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import polars as pl
 
 from sweeps.atomic import inside
 from sweeps.owner import owner_of
-from sweeps.results import merit
+from sweeps.results import Missing, merit
 from sweeps.study_files import Files
 from sweeps.tally import DONE, RUNNING, left
 from sweeps.whereabouts import Whereabouts, whereabouts
@@ -34,16 +34,6 @@ class Run:
     steps: int
     since: float
     where: Whereabouts
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A run without a result."""
-
-    label: str
-    fingerprint: str
-    status: str
-    reason: str
 
 
 @dataclass(frozen=True)

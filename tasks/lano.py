@@ -179,12 +179,10 @@ class Lano(Task, kind="lano"):
         """Of a window what is read: the last target is not.  A sentence's is END."""
         tokens, lengths = self.texts(keys)
         read = tokens[:, :-1] if self.packed else tokens
-        return {"tokens": read, "lengths": lengths[:, None], "_last": tokens[:, -1:]}
+        return {"tokens": read, "lengths": lengths[:, None], "_whole": tokens}
 
     def render(self, content: Content, keys: Words, split: str) -> Batch:
-        tokens = content["tokens"].copy()
-        if self.packed:
-            tokens = np.hstack([tokens, content["_last"]])
+        tokens = content["_whole"].copy()
         lengths = content["lengths"]
         targets = tokens[:, 1:].copy()
         targets[targets <= BOS] = IGNORE  # BOS says nothing: only a packed window has it inside

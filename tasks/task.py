@@ -138,10 +138,7 @@ class Task(Spec):
 
     @abstractmethod
     def draw(self, keys: Words, split: str) -> Content:
-        """What tells one example from another, without random filler: name -> (B, N).
-
-        What `render` needs besides, and nobody reads, has a name that begins with `_`.
-        """
+        """What tells examples apart, not filler: name -> (B, N); `_name`: what nobody reads."""
 
     @abstractmethod
     def render(self, content: Content, keys: Words, split: str) -> Batch:
