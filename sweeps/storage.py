@@ -10,6 +10,8 @@ alone (optuna/optuna#4621).
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,11 +47,24 @@ def address(word: str, directory: Path) -> str:
     return f"sqlite:///{directory / FILES['sqlite']}" if word in FILES else masked(word)
 
 
-def open_storage(word: str, directory: Path) -> BaseStorage:
-    """The storage, there and writable.
+@contextlib.contextmanager
+def open_storage(word: str, directory: Path) -> Iterator[BaseStorage]:
+    """The storage, there and writable; its connections are closed at the end.
 
     Raises: WordError, one line, for a server that does not answer, or has no such database.
     """
+    from optuna.storages import RDBStorage
+
+    storage = _opened(word, directory)
+    try:
+        yield storage
+    finally:
+        if isinstance(storage, RDBStorage):
+            storage.remove_session()
+            storage.engine.dispose()
+
+
+def _opened(word: str, directory: Path) -> BaseStorage:
     import optuna
 
     if word == "journal":

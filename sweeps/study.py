@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -22,12 +23,12 @@ from sweeps.progress import Display
 from sweeps.provenance import provenance
 from sweeps.record import Table, result_rows
 from sweeps.results import Missing, write_results
-from sweeps.storage import address
+from sweeps.storage import FILES, address, open_storage
 from sweeps.tally import PAUSED
 from sweeps.track import Tracker
 from sweeps.train import pick_device
 from sweeps.trial import Tuned
-from sweeps.tuning import Tuning
+from sweeps.tuning import Tuning, stamp_of
 from sweeps.watched import WatchedRun
 from sweeps.worker import Order, Outcome
 
@@ -125,9 +126,13 @@ class _Study:
 
     def tune(self, crew: Crew) -> dict[str, Tuned]:
         """Every arm, the same budget."""
-        around = self.around
-        tuning = Tuning(self.plan, self.directory, around.device, around.storage, self._request)
-        return tuning.run(crew)
+        plan, around, directory = self.plan, self.around, self.directory
+        kept = open_storage(around.storage, directory) if plan.trials else nullcontext(directory)
+        stamp = stamp_of(around.device)
+        if around.storage not in FILES:  # shared with other studies
+            stamp = f"{plan.name} {stamp}"
+        with kept as storage:
+            return Tuning(plan, directory, storage, stamp, self._request).run(crew)
 
     def train(self, crew: Crew, tuned: dict[str, Tuned]) -> None:
         """Seed by seed, so that an unfinished study is paired as far as it goes."""

@@ -118,7 +118,7 @@ class Sync:
                 say(f"warning: {spooled.path}: {masked(line)[:300]}")
 
     def _store(self, place: Place) -> Store:
-        from sweeps.track import MlflowStore
+        from sweeps.mlflow_store import MlflowStore
 
         meant = place.uri or default_uri(self._root)
         uri = self._uri or meant

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
@@ -86,6 +87,11 @@ class Record:
         self.status = STATUS.get(status, "FAILED")
         self.ended = ended
 
+    def forget(self) -> None:
+        """The store has it all."""
+        self.tags, self.params, self.config, self.points = {}, {}, None, []
+        self.status = None
+
 
 Change = Callable[..., None]  # a method of a record: describe, add, finish
 
@@ -132,3 +138,8 @@ def clean(name: object) -> str:
 def text_of(value: object, length: int) -> str:
     """What a database stores: valid Unicode without NUL, not too long."""
     return str(value).encode("utf-8", "replace").decode().replace("\0", "")[:length]
+
+
+def hash_of(*words: str) -> str:
+    """A name for what the words say together."""
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:32]

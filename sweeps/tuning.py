@@ -7,7 +7,7 @@ import json
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sweeps.atomic import write_json
 from sweeps.crew import Crew, Request
@@ -17,11 +17,13 @@ from sweeps.provenance import identity
 from sweeps.record import Table
 from sweeps.results import write_trials
 from sweeps.search import Search
-from sweeps.storage import FILES, open_storage
 from sweeps.train import pick_device
 from sweeps.trial import Asked, Tuned, trial_rows
 from sweeps.verdict import verdict
 from sweeps.worker import Outcome
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
 
 
 class Maker(Protocol):
@@ -42,20 +44,23 @@ class Tuning:
     """The searches of all arms."""
 
     def __init__(
-        self, plan: StudyPlan, directory: Path, device: str, storage: str, make: Maker
+        self,
+        plan: StudyPlan,
+        directory: Path,
+        storage: Path | BaseStorage,
+        stamp: str,
+        make: Maker,
     ) -> None:
         self._plan, self._directory, self._make = plan, directory, make
-        opened = open_storage(storage, directory) if plan.trials else directory
-        shared = "" if storage in FILES else f"{plan.name} "  # with other studies
         self._table = Table(directory / "trials.parquet", write_trials)
         self._searches = [
             Search(
                 arm.experiment,
                 arm.name,
                 plan.trials,
-                opened,
+                storage,
                 method=plan.method,
-                stamp=shared + _stamp(device),
+                stamp=stamp,
             )
             for arm in plan.arms
         ]
@@ -107,6 +112,7 @@ class Tuning:
         write_json(self._directory / "search.json", found)
 
 
-def _stamp(device: str) -> str:
+def stamp_of(device: str) -> str:
+    """What trials depend on besides their words: results of other code are no trials of this."""
     text = json.dumps(identity(pick_device(device)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

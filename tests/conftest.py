@@ -44,7 +44,7 @@ def empty_tracking_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     database = shared / "empty-mlflow.db"
     with file_lock(shared / "empty-mlflow.lock"):
         if not database.exists():
-            from sweeps.track import prepare_database
+            from sweeps.mlflow_store import prepare_database
 
             prepare_database(database, (shared / "nowhere").as_uri())
     return database

@@ -121,12 +121,12 @@ def test_a_journal_keeps_what_a_file_keeps(tmp_path, plain):
 
 def test_a_search_is_kept_by_a_server_and_recalled(tmp_path, server):
     """Without training: a search of made-up scores, and another one that finds it done."""
-    storage = open_storage(checked(server), tmp_path)
     made = experiment()
-    tuned = tune(made, "arm", 7, storage, lambda t: fake_result(t, t.train.lr))
+    with open_storage(checked(server), tmp_path) as storage:
+        tuned = tune(made, "arm", 7, storage, lambda t: fake_result(t, t.train.lr))
     assert tuned.experiment.train.lr == max(t.parameters["train.lr"] for t in tuned.trials)
-    again = open_storage(checked(server), tmp_path)
-    assert tune(made, "arm", 7, again, lambda _: pytest.fail("trained again")) == tuned
+    with open_storage(checked(server), tmp_path) as again:
+        assert tune(made, "arm", 7, again, lambda _: pytest.fail("trained again")) == tuned
     assert not list(tmp_path.iterdir())
 
 

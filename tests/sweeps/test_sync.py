@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import track
 from sweeps.leftover import left
+from sweeps.mlflow_store import MlflowStore
 from sweeps.sync import main as sync
 from sweeps.track import Tracker
 from sweeps.tracked import Record
@@ -123,14 +123,14 @@ def test_one_run_that_is_refused_does_not_hold_up_the_others(
     root: Path, said: Said, monkeypatch, capfd
 ) -> None:
     said()
-    write = track.MlflowStore.write
+    write = MlflowStore.write
 
-    def refuse(self: track.MlflowStore, record: Record) -> int:
+    def refuse(self: MlflowStore, record: Record) -> int:
         if record.name == "study":
             raise ValueError("refused")
         return write(self, record)
 
-    monkeypatch.setattr(track.MlflowStore, "write", refuse)
+    monkeypatch.setattr(MlflowStore, "write", refuse)
     assert sync([str(root), database(root)]) == 1
     assert "refused" in capfd.readouterr().err
     assert len(left(root)) == 1
