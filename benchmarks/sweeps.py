@@ -29,6 +29,7 @@ from sweeps.experiment import Experiment
 from sweeps.launch import launch
 from sweeps.rundir import RunDirectory
 from sweeps.study import Done
+from sweeps.sync import main as sync
 from sweeps.track import Tracker
 from sweeps.train import NoWatcher, run_experiment
 
@@ -105,11 +106,14 @@ def throughput() -> None:
 
 def resuming() -> None:
     """The command of a study whose 1,000 runs are finished, typed again."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         out = Path(folder)
         study(out, 1, *SMALL, "steps=2")
         plan, _ = make_plan([*SMALL, "steps=2", "seeds=1", f"out={out}"], "benchmark")
         copy_runs(out, plan.arms[0].experiment)
+        study(out, RUNS, *SMALL, "steps=2")  # MLflow hears of the copies
+        with quiet():
+            sync([str(out)])  # and of those that it had no time for
         with watching() as seen:
             whole, _ = study(out, RUNS, *SMALL, "steps=2")
     print()
