@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
 
 from reports import stats
+from reports.comparison import Contrast, contrasts
+from reports.equivalence import default_margin
+from reports.rates import chosen_trial, is_at_edge, learning_rates
 from reports.stats import Estimate
 from sweeps.results import LOWER_IS_BETTER, Study
 
+__all__ = [
+    "Analysis",
+    "Arm",
+    "Contrast",
+    "Outcome",
+    "analyse",
+    "baseline_entry",
+    "by_seed",
+    "chosen_trial",
+    "learning_rates",
+]
 WEAK = 0.10  # treatment strength below which a switch is too weak to test
-NEAR = 1e-6  # relative: a rate this close to an end of its range is at the end
+SCORED = ("finished", "diverged")  # runs that have a value; of others it would be half a run's
 MEASURES = ("effective_length", "roughness", "decay_exponent", "decay_rate")
 Pair = tuple[float | None, float | None]
 
@@ -49,24 +62,6 @@ class Outcome:
             & (pl.col("split") == self.split)
             & (pl.col("slice") == self.slice)
         )
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """An arm against the baseline, over the seeds that both have."""
-
-    difference: Estimate
-    p: float | None = None
-    p_holm: float | None = None
-    effect: float | None = None  # d_z
-    correlation: float | None = None
-    underpowered: bool = True
-    identical: bool = False  # every pair exactly equal
-
-    @property
-    def significant(self) -> bool:
-        """Whether the test says so after Holm; an underpowered one says nothing."""
-        return not self.underpowered and self.p_holm is not None and self.p_holm < stats.ALPHA
 
 
 @dataclass(frozen=True)
@@ -110,6 +105,8 @@ class Analysis:
     arms: tuple[Arm, ...]
     chance: float | None
     floors: dict[str, float] = field(default_factory=dict)  # of shortcuts, by name
+    margin: float | None = None  # of equivalence; None: not tested
+    margin_named: bool = False  # by the plan; else it is the tool's default
 
     @property
     def unsolved(self) -> dict[str, float]:
@@ -136,28 +133,66 @@ def analyse(study: Study) -> Analysis:
     """Estimates of every arm, contrasts with the baseline, Holm over the primary outcome's tests.
 
     An arm without a p counts in Holm as p = 1: the family is what was planned, not what finished.
+
+    Raises: ValueError for a margin in the plan that is no positive number.
     """
     plan = study.plan
-    outcome = Outcome(**plan["primary"])
-    names = [arm["name"] for arm in plan["arms"]]
-    base = plan["arms"][names.index("baseline") if "baseline" in names else 0]
-    arms = [_arm(study, entry, base, outcome) for entry in plan["arms"]]
-    reference = next(arm for arm in arms if arm.name == base["name"])
-    others = [arm for arm in arms if arm is not reference]
-    contrasts = [_contrast(arm.values, reference.values, len(others)) for arm in others]
-    adjusted = stats.holm([1.0 if c.p is None else c.p for c in contrasts])
-    found = {
-        arm.name: replace(contrast, p_holm=None if contrast.p is None else p)
-        for arm, contrast, p in zip(others, contrasts, adjusted, strict=True)
-    }
-    chance = plan.get("chance")
+    given = dict(plan["primary"])
+    named = given.pop("margin", None)
+    outcome = Outcome(**given)
+    margin = default_margin(outcome.metric) if named is None else _margin(study, named)
+    chance = None if plan.get("chance") is None else float(plan["chance"])
+    base = plan["arms"].index(baseline_entry(study))
+    rows = _by_arm(study.results, plan["seeds"])
+    improving = pl.col("still_improving").fill_null(value=False)
+    late = _by_arm(study.runs.filter(improving), plan["seeds"])
+    arms = [
+        replace(
+            _arm(study, entry, rows.get(entry["name"], study.results.clear()), outcome, chance),
+            still_improving=len(late.get(entry["name"], ())),
+        )
+        for entry in plan["arms"]
+    ]
+    others = [arm for arm in arms if arm is not arms[base]]
+    guessed = [arm.name for arm in others if arm.diverged or arms[base].diverged]
+    found = contrasts(
+        {arm.name: arm.values for arm in others}, arms[base].values, margin=margin, guessed=guessed
+    )
     return Analysis(
         study=study,
         outcome=outcome,
-        arms=tuple(replace(arm, contrast=found.get(arm.name)) for arm in arms),
-        chance=None if chance is None else float(chance),
+        arms=tuple(
+            replace(
+                arm,
+                extra_parameters=_extra(arm.parameters, arms[base].parameters),
+                contrast=found.get(arm.name),
+            )
+            for arm in arms
+        ),
+        chance=chance,
         floors=plan.get("floors") or {},
+        margin=margin,
+        margin_named=named is not None,
     )
+
+
+def baseline_entry(study: Study) -> dict[str, Any]:
+    """The plan's entry of the arm that the others are compared with: `baseline`, or the first."""
+    arms = study.plan["arms"]
+    return next((arm for arm in arms if arm["name"] == "baseline"), arms[0])
+
+
+def _margin(study: Study, named: Any) -> float:
+    number = isinstance(named, int | float) and not isinstance(named, bool)
+    if not number or not 0 < named < math.inf:
+        raise ValueError(
+            f"{study.directory / 'plan.json'}: primary.margin={named!r}: expected a positive number"
+        )
+    return float(named)
+
+
+def _extra(own: int | None, reference: int | None) -> float | None:
+    return own / reference - 1 if own and reference else None
 
 
 def by_seed(rows: pl.DataFrame) -> dict[int, float]:
@@ -166,47 +201,45 @@ def by_seed(rows: pl.DataFrame) -> dict[int, float]:
     return {seed: value for seed, value in pairs if value is not None and math.isfinite(value)}
 
 
-def _contrast(arm: Mapping[int, float], base: Mapping[int, float], num_arms: int) -> Contrast:
-    seeds = sorted(set(arm) & set(base))
-    a, b = [arm[s] for s in seeds], [base[s] for s in seeds]
-    return Contrast(
-        difference=stats.paired_difference(a, b),
-        p=stats.permutation_p(a, b) if len(seeds) > 1 else None,
-        effect=stats.effect_size(a, b),
-        correlation=stats.seed_correlation(a, b),
-        underpowered=stats.is_underpowered(len(seeds), num_arms),
-        identical=bool(seeds) and a == b,
-    )
+def _by_arm(rows: pl.DataFrame, seeds: Sequence[int]) -> dict[str, pl.DataFrame]:
+    """Those of planned seeds."""
+    parts = rows.filter(pl.col("seed").is_in(seeds)).partition_by("arm", as_dict=True)
+    return {str(key[0]): part for key, part in parts.items()}
 
 
-def _arm(study: Study, entry: dict[str, Any], base: dict[str, Any], outcome: Outcome) -> Arm:
-    rows = study.results.filter(
-        (pl.col("arm") == entry["name"]) & pl.col("seed").is_in(study.plan["seeds"])
-    )
-    values = by_seed(outcome.rows(rows))
+def _arm(
+    study: Study,
+    entry: dict[str, Any],
+    rows: pl.DataFrame,
+    outcome: Outcome,
+    chance: float | None,
+) -> Arm:
+    """What an arm's own rows say: all but its contrast, its relative size and `still_improving`."""
     runs = rows.unique("seed", maintain_order=True)
-    improving = study.runs.filter(
-        (pl.col("arm") == entry["name"]) & pl.col("still_improving").fill_null(value=False)
-    )
+    diverged = runs.filter(pl.col("status") == "diverged")
+    values = by_seed(outcome.rows(rows.filter(pl.col("status").is_in(SCORED))))
+    if chance is not None:  # a slice, or a metric, that a diverged run has no row of
+        values = dict.fromkeys(diverged["seed"], chance) | values
+    values = dict(sorted(values.items()))
+    kernel = rows.filter(pl.col("split") == "kernel")
     lr = _chosen_lr(rows, entry)
     searched = rows if study.plan.get("search") else rows.clear()
-    own, reference = _of_runs(searched, "parameters", entry), base.get("parameters")
     return Arm(
         name=entry["name"],
         changed=tuple(entry.get("changed") or ()),
         values=values,
         planned=len(study.plan["seeds"]),
-        diverged=runs.filter(pl.col("status") == "diverged").height,
+        diverged=diverged.height,
         estimate=stats.mean_interval(list(values.values())),
-        parameters=own,
-        extra_parameters=own / reference - 1 if own and reference else None,
+        parameters=_of_runs(searched, "parameters", entry),
+        extra_parameters=None,
         state_bytes=_of_runs(searched, "state_bytes", entry),
         lr=lr,
-        lr_at_edge=_is_at_edge(study, entry["name"], lr),
+        lr_at_edge=is_at_edge(study, entry["name"], lr),
         strength=entry.get("treatment_strength"),
-        still_improving=improving.height,
+        still_improving=0,
         seconds=_mean(runs["seconds"]),
-        measured={name: _measured(rows, name) for name in MEASURES},
+        measured={name: _measured(kernel, name) for name in MEASURES},
     )
 
 
@@ -223,48 +256,12 @@ def _chosen_lr(rows: pl.DataFrame, entry: dict[str, Any]) -> float | None:
     return entry.get("experiment", {}).get("train", {}).get("lr")
 
 
-def learning_rates(study: Study, arm: str) -> pl.DataFrame:
-    """The tuning of an arm, by rate: number lr value state.
-
-    value is the tuning score (the larger the better), its mean if there are several tuning seeds.
-    """
-    rows = study.trials.filter(pl.col("arm") == arm)
-    rates = [json.loads(text or "{}").get("train.lr") for text in rows["parameters"]]
-    rows = rows.with_columns(
-        pl.Series("lr", rates, dtype=pl.Float64),
-        pl.when(pl.col("value").is_finite()).then("value").alias("value"),
-    )
-    means = rows.group_by("number", maintain_order=True).agg(
-        pl.col("lr").first(), pl.col("value").mean(), pl.col("state").unique().sort().str.join(" ")
-    )
-    return means.filter(pl.col("lr").is_not_null()).sort("lr", "number")
-
-
-def chosen_trial(study: Study, arm: str) -> int | None:
-    """The number of the trial whose rate was used; where no run says so, the best one."""
-    used = study.results.filter(pl.col("arm") == arm)["trial"].drop_nulls()
-    if len(used):
-        return used[0]
-    tried = learning_rates(study, arm).drop_nulls("value").filter(pl.col("state") != "pruned")
-    if not len(tried):
-        return None
-    return tried.sort("value", "number", descending=[True, False])["number"][0]
-
-
-def _is_at_edge(study: Study, arm: str, lr: float | None) -> bool:
-    """Whether no rate beyond the chosen one was tried, on one of its sides."""
-    tried = learning_rates(study, arm)["lr"].unique().sort()
-    ends = (tried[0], tried[-1]) if len(tried) > 1 else study.plan.get("lr_range")
-    if lr is None or not ends or not study.plan.get("trials"):
-        return False
-    return lr <= ends[0] * (1 + NEAR) or lr >= ends[1] * (1 - NEAR)
-
-
 def _measured(rows: pl.DataFrame, metric: str) -> Pair:
-    """Mean over seeds at initialisation and at the end."""
-    kernel = rows.filter((pl.col("split") == "kernel") & (pl.col("metric") == metric))
+    """Mean over seeds at initialisation and at the end, of rows about kernels."""
+    rows = rows.filter(pl.col("metric") == metric) if len(rows) else rows
     initial, final = (
-        _mean(kernel.filter(pl.col("slice") == when)["value"]) for when in ("initial", "final")
+        _mean(rows.filter(pl.col("slice") == when)["value"]) if len(rows) else None
+        for when in ("initial", "final")
     )
     return initial, final
 
