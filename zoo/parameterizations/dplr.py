@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -72,8 +74,8 @@ class DplrAtoms(Atoms):
         self.truncates, self.ends = spec.output == "c-tilde", 0  # after how many taps c ends it
         c = draws.normal("c", channels, num, 2) * math.sqrt(0.5)
         self.omega = declare(_each(start.omega, channels), spec.kernel_lr)  # (D, N)
-        self.b = declare(_each(torch.view_as_real(start.b), channels), spec.kernel_lr)  # (D, N, 2)
-        self.p = declare(_each(torch.view_as_real(start.p), channels), spec.kernel_lr)
+        self.b = declare(_each(start.b, channels), spec.kernel_lr)  # (D, N, 2)
+        self.p = declare(_each(start.p, channels), spec.kernel_lr)
         self.c = declare(nn.Parameter(c))  # (D, N, 2)
 
     def system(self, grid: Grid, window: Window) -> LowRankSystem:
@@ -127,6 +129,8 @@ class DplrAtoms(Atoms):
         return LowRank(untruncate(system, self.ends) if self.ends else system)
 
 
-def _each(x: Tensor, channels: int) -> nn.Parameter:
-    """The same start for every channel, on the device in use."""
-    return nn.Parameter(x.float().to(torch.get_default_device()).repeat(channels, *[1] * x.dim()))
+def _each(x: NDArray[Any], channels: int) -> nn.Parameter:
+    """The same start for every channel; complex numbers as pairs of real ones."""
+    parts = np.stack([x.real, x.imag], -1) if np.iscomplexobj(x) else x
+    one = torch.tensor(parts, dtype=torch.float32)
+    return nn.Parameter(one.repeat(channels, *[1] * one.dim()))

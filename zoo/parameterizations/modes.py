@@ -97,7 +97,7 @@ def frequencies(spectrum: str, num: int) -> Tensor:
         size = 2 * num  # the real state size: each mode is a conjugate pair
         return (size / math.pi * (size / (2 * n + 1) - 1)).float()
     if spectrum == "legs":
-        return rotated("legs", 2 * num).omega.float().to(n.device)
+        return torch.tensor(rotated("legs", 2 * num).omega, dtype=torch.float32)
     return torch.zeros_like(n).float()
 
 
@@ -119,7 +119,7 @@ class HippoCoefficients(NormalCoefficients):
 
     def __init__(self, draws: Draws, channels: int, num: int, *, real: bool) -> None:
         super().__init__(draws, channels, num, real=real)
-        b = rotated("legs", 2 * num).b.real.float().to(self.c.device)
+        b = torch.tensor(rotated("legs", 2 * num).b.real, dtype=torch.float32)
         self.c = declare(nn.Parameter(self.c.detach() * b[:, None]))
 
 
