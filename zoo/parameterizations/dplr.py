@@ -131,6 +131,6 @@ class DplrAtoms(Atoms):
 
 def _each(x: NDArray[Any], channels: int) -> nn.Parameter:
     """The same start for every channel; complex numbers as pairs of real ones."""
-    parts = np.stack([x.real, x.imag], -1) if np.iscomplexobj(x) else x
+    parts = np.stack([np.real(x), np.imag(x)], -1) if np.iscomplexobj(x) else x
     one = torch.tensor(parts, dtype=torch.float32)
     return nn.Parameter(one.repeat(channels, *[1] * one.dim()))
