@@ -245,6 +245,143 @@ def all_on(rng, u):
     return p, k, affine(p, "output", x0 * gelu(convolve(k, x1 * v) + p["skip"] * x1 * v))
 
 
+def respond(run):
+    """The kernel (D, L) of what maps (B, L, D) to (B, L, D): its answer to an impulse."""
+    impulse = np.zeros((1, L, D))
+    impulse[:, 0] = 1
+    return run(impulse)[0].T
+
+
+def draw_layer(p: Arrays, rng) -> None:
+    p["dt"] = np.exp(rng.uniform(np.log(0.01), 0, D))
+    p["skip"] = rng.normal(size=D)
+    draw_affine(p, rng, "output", D, D)
+
+
+def normal_part(a, p):
+    """Imaginary parts of the eigenvalues of A + P P^T, one of each pair, and the vectors."""
+    m = a + p @ p.T
+    omega, v = np.linalg.eigh(-0.5j * (m - m.T))
+    return omega[len(a) // 2 :], v[:, len(a) // 2 :]
+
+
+def low_rank(rng, u, omega, b, correction, rate: float):
+    """x_t = Abar x_{t-1} + Bbar u_t, y_t = C x_t, as dense complex matrices of all poles; GLU.
+
+    A = diag(-rate + i omega) - P P^H; each pole and its conjugate; the bilinear rule.
+    """
+    p: Arrays = {}
+    draw_layer(p, rng)
+    draw_affine(p, rng, "gate", D, D)
+    n = len(omega)
+    p["omega"] = omega + 0.1 * rng.normal(size=(D, n))
+    p["rate"] = rate * np.exp(0.3 * rng.normal(size=(D, n)))
+    for name, start in (("b", b), ("correction", correction)):
+        p[name] = start + 0.1 * (rng.normal(size=(D, n)) + 1j * rng.normal(size=(D, n)))
+    p["c"] = rng.normal(size=(D, n)) + 1j * rng.normal(size=(D, n))
+
+    def both(x):
+        return np.concatenate([x, x.conj()])
+
+    steps = []
+    for d in range(D):
+        low = both(p["correction"][d])
+        a = np.diag(both(-p["rate"][d] + 1j * p["omega"][d])) - np.outer(low, low.conj())
+        implicit = np.linalg.inv(np.eye(2 * n) - p["dt"][d] / 2 * a)
+        steps.append((implicit @ (np.eye(2 * n) + p["dt"][d] / 2 * a), p["dt"][d] * implicit))
+
+    def run(signal):
+        out = np.zeros_like(signal)
+        for d, (abar, held) in enumerate(steps):
+            for i in range(len(signal)):
+                x = np.zeros(2 * n, complex)
+                for t in range(signal.shape[1]):
+                    x = abar @ x + held @ both(p["b"][d]) * signal[i, t, d]
+                    out[i, t, d] = (both(p["c"][d]) @ x).real
+        return out
+
+    return p, respond(run), glu(p, gelu(run(u) + p["skip"] * u))
+
+
+def legs_frequencies(size: int):
+    """Of A_nk = -sqrt(2n+1) sqrt(2k+1) below, -(n+1) on the diagonal, plus P P^T."""
+    n = np.arange(size)
+    root = np.sqrt(2 * n + 1)
+    a = -np.tril(np.outer(root, root), -1) - np.diag(n + 1)
+    omega, v = normal_part(a, np.sqrt(n + 0.5)[:, None])
+    return omega, np.abs(v.conj().T @ root)
+
+
+def s4(rng, u):
+    """HiPPO-LegS: B real by the choice of phases, P = B / sqrt 2, rate 1/2."""
+    omega, b = legs_frequencies(64)
+    return low_rank(rng, u, omega, b, b / math.sqrt(2), 0.5)
+
+
+def s4_fout(rng, u):
+    """FouT: omega = pi f, B = P = 1 (1/sqrt 2 at f = 0), hardly a rate."""
+    b = np.ones(32)
+    b[0] = math.sqrt(0.5)
+    return low_rank(rng, u, np.pi * np.arange(32), b, b, 1e-4)
+
+
+def diagonal(p: Arrays, gain, pairs: int):
+    """x_t = e^(dt l) x_{t-1} + u_t, y_t = [2] Re(gain c x_t)."""
+    abar = np.exp(p["dt"][:, None] * (p.get("omega", 0) * 1j - p["rate"]))
+
+    def run(signal):
+        x, out = np.zeros((len(signal), *abar.shape), complex), []
+        for t in range(signal.shape[1]):
+            x = abar * x + signal[:, t, :, None]
+            out.append(pairs * (gain * p["c"] * x).real.sum(-1))
+        return np.stack(out, 1)
+
+    return run
+
+
+def s4d_inv(rng, u):
+    """omega_n = (64/pi)(64/(2n+1) - 1), zero-order hold, pairs; GELU, GLU."""
+    p: Arrays = {}
+    draw_layer(p, rng)
+    draw_affine(p, rng, "gate", D, D)
+    inverse = 64 / np.pi * (64 / (2 * np.arange(32) + 1) - 1)
+    p["omega"] = inverse + 0.1 * rng.normal(size=(D, 32))
+    p["rate"] = 0.5 * np.exp(0.3 * rng.normal(size=(D, 32)))
+    p["c"] = rng.normal(size=(D, 32)) + 1j * rng.normal(size=(D, 32))
+    pole = 1j * p["omega"] - p["rate"]
+    run = diagonal(p, (np.exp(p["dt"][:, None] * pole) - 1) / pole, 2)
+    return p, respond(run), glu(p, gelu(run(u) + p["skip"] * u))
+
+
+def s4d_real(rng, u):
+    """Rates n + 1, real c, zero-order hold; GELU, GLU."""
+    p: Arrays = {}
+    draw_layer(p, rng)
+    draw_affine(p, rng, "gate", D, D)
+    p["rate"] = (np.arange(64) + 1) * np.exp(0.1 * rng.normal(size=(D, 64)))
+    p["c"] = rng.normal(size=(D, 64))
+    run = diagonal(p, (1 - np.exp(-p["dt"][:, None] * p["rate"])) / p["rate"], 1)
+    return p, respond(run), glu(p, gelu(run(u) + p["skip"] * u))
+
+
+def dss(rng, u):
+    """k_l = Re sum_n (c_n / l_n) softmax_l(dt l_n l) over all L taps; GELU, a projection."""
+    p: Arrays = {}
+    draw_layer(p, rng)
+    omega, _ = legs_frequencies(128)
+    p["omega"] = omega + 0.1 * rng.normal(size=(D, 64))
+    p["rate"] = 0.5 * np.exp(0.3 * rng.normal(size=(D, 64)))
+    p["c"] = rng.normal(size=(D, 64)) + 1j * rng.normal(size=(D, 64))
+    pole = 1j * p["omega"] - p["rate"]
+    powers = np.exp(p["dt"][:, None, None] * pole[..., None] * np.arange(L))
+    # 1/(l (e^(dt l L) - 1)) is never less than 1e-7 away from 1/0: conj(x)/(|x|^2 + 1e-7)
+    ends = pole * (np.exp(p["dt"][:, None] * pole * L) - 1)
+    bounded = ends.conj() / (np.abs(ends) ** 2 + 1e-7)
+    soft = powers / powers.sum(-1, keepdims=True) * (ends * bounded)[..., None]
+    k = ((p["c"] / pole)[..., None] * soft).sum(1).real
+    return p, k, affine(p, "output", gelu(convolve(k, u) + p["skip"] * u))
+
+
 MIXERS: dict[str, Callable] = {
     "s4d": s4d,
     "ema": ema,
@@ -256,12 +393,22 @@ MIXERS: dict[str, Callable] = {
     "attention": attention,
     "all-on": all_on,
 }
+# Numbers of these follow from their names, so that another one more moves none.
+NAMED: dict[str, Callable] = {
+    "s4": s4,
+    "s4-fout": s4_fout,
+    "s4d-inv": s4d_inv,
+    "s4d-real": s4d_real,
+    "dss": dss,
+}
 
 
 def main(folder: Path) -> None:
     sums = []
-    for i, (name, formula) in enumerate(MIXERS.items()):
-        rng = np.random.default_rng([20260, i])
+    streams = [[20260, i] for i in range(len(MIXERS))]
+    streams += [[20260, *name.encode()] for name in NAMED]
+    for stream, (name, formula) in zip(streams, (MIXERS | NAMED).items(), strict=True):
+        rng = np.random.default_rng(stream)
         u = rng.normal(size=(B, L, D))
         parameters, k, y = formula(rng, u)
         file = folder / f"{name}.npz"

@@ -19,7 +19,8 @@ from zoo.mixers.long_conv import Convolution, LongConv
 from zoo.presets import names, preset
 
 HERE = Path(__file__).parent
-# preset, which of its mixers, relative error: 1e-12, or that of a window that is built in float32
+# preset, which of its mixers, relative error: 1e-12, or that of a window that is built in float32,
+# or of a transform on a circle of radius below 1
 CASES = {
     "s4d": ("s4d", 0, 1e-12),
     "ema": ("ema", 0, 1e-12),
@@ -30,6 +31,11 @@ CASES = {
     "base-conv-long": ("base-conv", 1, 1e-6),
     "attention": ("attention", 0, 1e-12),
     "all-on": ("all-on", 0, 1e-12),
+    "s4": ("s4", 0, 1e-9),
+    "s4-fout": ("s4-fout", 0, 1e-9),
+    "s4d-inv": ("s4d-inv", 0, 1e-12),
+    "s4d-real": ("s4d-real", 0, 1e-12),
+    "dss": ("dss", 0, 1e-11),
 }
 MADE_IN_BUILD = ("kernel.times.log_dt", "kernel.window.log_rate", "kernel.gain.norm", "skip")
 
@@ -39,6 +45,11 @@ def log_rate(p: dict[str, np.ndarray]) -> np.ndarray:
         return np.log(p["rate"])
     keep, damp = (1 / (1 + np.exp(-p[name])) for name in ("delta", "alpha"))
     return np.log(-np.log(1 - keep * damp))
+
+
+def parts(x: np.ndarray) -> np.ndarray:
+    """Real and imaginary parts behind each other; real numbers alone."""
+    return np.stack([np.real(x), np.imag(x)], -1) if np.iscomplexobj(x) else x[..., None]
 
 
 def joined(p: dict[str, np.ndarray], *keys: str) -> np.ndarray:
@@ -52,7 +63,10 @@ PARAMETERS: dict[str, Callable[[dict[str, np.ndarray]], np.ndarray]] = {
     "kernel.times.log_dt": lambda p: np.log(p["dt"])[:, None],
     "kernel.window.log_rate": log_rate,
     "kernel.atoms.omega": lambda p: p["omega"],
-    "kernel.atoms.coefficients.c": lambda p: np.stack([p["c"].real, p["c"].imag], -1),
+    "kernel.atoms.b": lambda p: parts(p["b"]),
+    "kernel.atoms.c": lambda p: parts(p["c"]),
+    "kernel.atoms.p": lambda p: parts(p["correction"][:, None]),
+    "kernel.atoms.coefficients.c": lambda p: parts(p["c"]),
     "kernel.atoms.coefficients.input": lambda p: p["delta"],
     "kernel.atoms.coefficients.beta": lambda p: p["beta"],
     "kernel.atoms.coefficients.gamma": lambda p: p["gamma"],

@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from pydantic import ValidationError
 
 from zoo.draws import Draws
 from zoo.grid import KernelContext
 from zoo.kernel import Kernel, KernelSpec
 from zoo.measure import effective_length, roughness
-from zoo.parameterizations import Modes, phi1
+from zoo.parameterizations import Modes, low_rank, phi1
+from zoo.parameterizations.hippo import rotated
+from zoo.parameterizations.low_rank import LowRankSystem
 from zoo.parameterizations.modes import modal_sum
 from zoo.properties import Exponential, Full, NoDecay, PerMode
+from zoo.spec import explain
 
 
 def build(
@@ -105,6 +109,116 @@ def test_blocks_are_the_plain_sum():
         plain = (c[..., None] * torch.exp(z[..., None] * torch.arange(length))).sum(1).real
         blocked = modal_sum(c, z, length, dtype=torch.float64)
         torch.testing.assert_close(blocked, plain, rtol=1e-11, atol=1e-12)
+
+
+def test_blocks_have_the_gradients_of_the_plain_sum():
+    for length in (1, 2, 63, 500):
+        z = torch.complex(-torch.rand(2, 3) / 9, 3 * torch.randn(2, 3)).to(torch.complex128)
+        c = torch.randn(2, 3, dtype=torch.complex128)
+        weight = torch.randn(2, length, dtype=torch.float64)
+        found = []
+        for blocked in (True, False):
+            inputs = [x.clone().requires_grad_() for x in (c, z)]
+            a, b = inputs
+            if blocked:
+                k = modal_sum(a, b, length, dtype=torch.float64)
+            else:
+                k = (a[..., None] * torch.exp(b[..., None] * torch.arange(length))).sum(1).real
+            found.append(torch.autograd.grad((k * weight).sum(), inputs))
+        for one, two in zip(*found, strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("length", [1, 2, 63, 200])
+def test_bilinear_modes_are_a_recurrence_and_a_low_rank_system_of_rank_0(length):
+    """a = (1 + z/2)/(1 - z/2), b = dt/(1 - z/2); the generating function with P = 0 (T4.2)."""
+    modes = Modes(num_modes=8, hold="bilinear")
+    for decay in (PerMode(), NoDecay()):
+        kernel = build(3, length, modes=modes, decay=decay, dt=(0.01, 0.5)).double()
+        p = numbers(kernel)
+        z = p["dt"] * (1j * p["omega"] - p["rate"])
+        a, state, out = (1 + z / 2) / (1 - z / 2), np.zeros_like(z), []
+        for k in range(length):
+            state = a * state + p["dt"] / (1 - z / 2) * (k == 0)
+            out.append(2 * (p["c"] * state).real.sum(-1))
+        expected = np.stack(out, -1)
+        scale = np.abs(expected).max()
+        found = kernel().detach().numpy()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-11 * scale)
+        one = torch.ones(3, 8, dtype=torch.complex128)
+        system = LowRankSystem(
+            torch.from_numpy(z / p["dt"]),
+            one,
+            torch.from_numpy(p["c"]),
+            one.new_zeros(3, 0, 8),
+            torch.from_numpy(p["dt"]),
+        )
+        contour = low_rank.kernel(system, length).numpy()
+        np.testing.assert_allclose(contour, expected, rtol=0, atol=1e-9 * scale)
+
+
+def dss(hold: str = "softmax") -> Modes:
+    return Modes(num_modes=6, spectrum="legs", hold=hold, coefficients="dss")
+
+
+@pytest.mark.parametrize("length", [1, 2, 63])
+def test_dss_is_a_softmax_over_the_length(length):
+    """T4.4: k = Re sum_n (W_n/l_n) softmax_l(dt l_n l), each mode over all taps."""
+    kernel = build(3, length, modes=dss(), dt=(0.05, 0.5)).double()
+    p = numbers(kernel)
+    pole = 1j * p["omega"] - p["rate"]
+    powers = np.exp((p["dt"] * pole)[..., None] * np.arange(length))
+    soft = powers / powers.sum(-1, keepdims=True)
+    expected = ((p["c"] / pole)[..., None] * soft).sum(1).real
+    found = kernel().detach().numpy()
+    # Upstream's 1/x is conj(x)/(|x|^2 + 1e-7), x = l (e^(dt l L) - 1).
+    x = pole * (np.exp(p["dt"] * pole * length) - 1)
+    error = (np.abs(p["c"] / pole) * np.abs(soft).max(-1) * 1e-7 / np.abs(x) ** 2).sum()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1.01 * error + 1e-12)
+    assert np.abs(found).max() > 100 * error
+
+
+def test_the_exponential_form_of_dss_is_a_zero_order_hold():
+    """T4.4: k = Re sum_n W_n (e^(l dt) - 1)/l_n e^(l k dt)."""
+    kernel = build(3, 40, modes=dss("zoh")).double()
+    p = numbers(kernel)
+    expected = zoh_recurrence(p, 40, pairs=False)
+    np.testing.assert_allclose(kernel().detach().numpy(), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_dss_coefficients_have_unit_variance_in_each_part():
+    c = build(300, 4, modes=dss()).atoms.coefficients.c.detach()
+    assert float(c.std()) == pytest.approx(1, rel=0.03)
+
+
+def test_s4d_legs_starts_at_hippo():
+    """Frequencies of the normal part of LegS; c ~ N(0, 1) times B in the same basis."""
+    modes = Modes(num_modes=32, spectrum="legs", coefficients="hippo")
+    kernel = build(400, 4, modes=modes)
+    start = rotated("legs", 64)
+    omega, b = (torch.tensor(x, dtype=torch.float32) for x in (start.omega, start.b.real))
+    torch.testing.assert_close(kernel.atoms.omega[0].detach(), omega)
+    size = kernel.atoms.coefficients.c.detach().square().sum(-1).mean(0)
+    torch.testing.assert_close(size, b.square(), rtol=0.2, atol=0)
+    plain = build(400, 4, modes=Modes(num_modes=32, spectrum="legs"))
+    ratio = kernel.atoms.coefficients.c / plain.atoms.coefficients.c
+    torch.testing.assert_close(ratio[3, :, 0].detach(), b)
+
+
+@pytest.mark.parametrize(
+    ("fields", "use"),
+    [
+        ({"coefficients": "hippo"}, "use spectrum=legs"),
+        ({"coefficients": "dss", "spectrum": "real"}, "use coefficients=normal"),
+        ({"hold": "bilinear", "spectrum": "real"}, "use hold=zoh"),
+        ({"coefficients": "ema"}, "use spectrum=real"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_in_one_line(fields, use):
+    with pytest.raises(ValidationError) as caught:
+        Modes(**fields)
+    assert use in explain(caught.value)
+    assert "\n" not in explain(caught.value)
 
 
 def test_initial_frequencies():

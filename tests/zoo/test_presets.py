@@ -19,7 +19,10 @@ from zoo.properties import OFF
 from zoo.properties.gain import InitGain, NoGain
 from zoo.spec import Context, replace_all, walk
 
-NAMES = ("all-on", "attention", "base-conv", "ema", "hyena", "long-conv", "s4d", "sgconv")
+NAMES = (
+    *("all-on", "attention", "base-conv", "dss", "ema", "hyena", "long-conv", "s4", "s4-fout"),
+    *("s4d", "s4d-inv", "s4d-real", "sgconv"),
+)
 KERNEL_PROPERTIES = ("length", "decay", "smoothness", "regularization")
 
 
@@ -70,7 +73,7 @@ def test_two_presets_of_one_name_are_refused() -> None:
 
 def test_unknown_names_are_key_errors() -> None:
     with pytest.raises(KeyError):
-        preset("s4")
+        preset("s5")
 
 
 @pytest.mark.parametrize("field", OFF)
@@ -102,7 +105,12 @@ def test_gating_off_takes_the_products_and_leaves_the_kernel() -> None:
 @pytest.mark.parametrize(
     ("name", "has"),
     [
+        ("s4", {"decay", "length", "parameterization", "gating"}),
+        ("s4-fout", {"decay", "length", "parameterization", "gating"}),
         ("s4d", {"decay", "length", "parameterization", "gating"}),
+        ("s4d-inv", {"decay", "length", "parameterization", "gating"}),
+        ("s4d-real", {"decay", "length", "parameterization", "gating"}),
+        ("dss", {"decay", "length", "parameterization"}),
         ("sgconv", {"decay", "length", "parameterization", "gating"}),
         ("long-conv", {"length", "regularization", "gating"}),
         ("hyena", {"decay", "length", "parameterization", "gating"}),
@@ -117,7 +125,9 @@ def test_what_can_be_switched_off(name: str, has: set[str]) -> None:
     assert {f for f in OFF if replace_all(value, f, OFF[f]) != value} == has
 
 
-@pytest.mark.parametrize("name", ["s4d", "sgconv", "hyena", "ema"])
+@pytest.mark.parametrize(
+    "name", ["s4", "s4-fout", "s4d", "s4d-inv", "s4d-real", "dss", "sgconv", "hyena", "ema"]
+)
 @pytest.mark.parametrize("length", [64, 256])
 def test_decay_off_is_strong_enough_to_test(name: str, length: int) -> None:
     assert strengths(name, "decay", length=length, seed=0) > 0.2

@@ -17,7 +17,6 @@ from torch.nn import functional as F
 from zoo.conv import fft_conv
 from zoo.kernel import Kernel, KernelContext, KernelSpec
 from zoo.mixers.mixer import LayerContext, Mixer, SequenceMixer
-from zoo.parameterizations import Modes
 from zoo.properties.gating import Gating, NoGating
 from zoo.properties.length import Full
 from zoo.spec import Choice
@@ -114,10 +113,8 @@ class Convolution(Mixer):
 
 def _recurrent_state(spec: LongConv) -> int | None:
     """Real numbers in the state of one channel, None where the kernel is no sum of whole modes."""
-    k, modes = spec.kernel, spec.kernel.parameterization
+    k = spec.kernel
     maps = (k.smoothness, *k.steps())
     whole = isinstance(k.length, Full) and all(m.kind == "none" for m in maps)
     native = k.decay.needs_poles or k.decay.kind == "none"
-    if not (isinstance(modes, Modes) and whole and native):
-        return None
-    return modes.num_modes * (1 if modes.spectrum == "real" else 2)
+    return k.parameterization.state_size if whole and native else None

@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from zoo.grid import Grid, KernelContext, Window
+from zoo.parameterizations.recurrence import Recurrence
 from zoo.spec import Range, Spec
 
 KernelRate = Annotated[float, Field(gt=0), Range(1e-4, 1e-1, log=True)]
@@ -24,6 +25,7 @@ class Atoms(nn.Module):
     num_atoms: int = 1
     scale: int | None = None  # taps of the finest scale, where there are scales
     reads_time = False  # whether a trained time step matters to it
+    native_rate = 0.5  # rate of the poles that the method starts with, where there are poles
 
     def atoms(self, grid: Grid, window: Window) -> Tensor:
         """Undamped atoms; the window is told for what the damping does to their gain: (D, N, L)."""
@@ -44,6 +46,10 @@ class Atoms(nn.Module):
         """What takes the place of both once gains are known; most stay what they are."""
         return self, window
 
+    def recurrence(self, grid: Grid, window: Window) -> Recurrence:
+        """The same kernel one step at a time, under a window that is flat or in the poles."""
+        raise NotImplementedError
+
 
 class Parameterization(Spec):
     """What the free numbers of a kernel are.
@@ -58,6 +64,11 @@ class Parameterization(Spec):
     def has_poles(self) -> bool:
         """Whether a decay can be put into the poles of the atoms."""
         return self.poles
+
+    @property
+    def state_size(self) -> int | None:
+        """Real numbers that a recurrence of it keeps per channel; None: there is no recurrence."""
+        return None
 
     def build(self, context: KernelContext) -> Atoms:
         raise NotImplementedError

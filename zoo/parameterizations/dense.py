@@ -94,6 +94,7 @@ class Sampled(Atoms):
         super().__init__()
         self.baseline, self.lr = baseline, lr
         self.num_atoms, self.scale = baseline.num_atoms, baseline.scale
+        self.native_rate = baseline.native_rate
 
     def forward(self, grid: Grid, window: Window) -> Tensor:
         return self.baseline(grid, window)

@@ -97,6 +97,7 @@ class PerMode(Decay, kind="per-mode"):
     """w_n(t) = exp(-rate_dn t), in the poles: the native decay of a sum of modes.
 
     init "constant"  rate_n = `rate`                      S4D-Lin, S4D-Inv
+         "native"    rate_n = what the atoms name         S4: 1/2 for legs, 1e-4 for fout and legt
          "linear"    rate_n = n + 1                       S4D-Real
          "ema"       rate_n = -log(1 - p a), p and a = sigmoid(N(0, .2))        Mega
 
@@ -106,7 +107,7 @@ class PerMode(Decay, kind="per-mode"):
     Differs: Mega trains p and a; here their initial law is kept and log_rate is trained.
     """
 
-    init: Literal["constant", "linear", "ema"] = "constant"
+    init: Literal["constant", "native", "linear", "ema"] = "constant"
     rate: Annotated[float, Field(gt=0), Range(0.05, 5.0, log=True)] = 0.5
     kernel_lr: KernelRate | None = 1e-3
 
@@ -121,7 +122,8 @@ class PerMode(Decay, kind="per-mode"):
         elif self.init == "ema":
             rate = ema_rates(context.draws, *shape)
         else:
-            rate = torch.full(shape, self.rate)
+            native = self.init == "native"
+            rate = torch.full(shape, atoms.native_rate if native else self.rate)
         return PoleWindow(rate.log().contiguous(), self.kernel_lr)
 
 
