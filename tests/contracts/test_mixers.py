@@ -20,20 +20,23 @@ from zoo.spec import Context, import_components
 import_components("zoo")
 WIDTH, LENGTH = 4, 33
 DIRECTIONS = ("causal", "two_sided")
+GATES = {  # receptance is for one mixer alone
+    kind: cls for kind, cls in Gating.choices().items() if kind != "receptance"
+}
 CASES: dict[str, SequenceMixer] = {
     **{f"{kind} as it is": mixer() for kind, mixer in SequenceMixer.choices().items()},
     **{f"{name} {i}": m for name in names() for i, m in enumerate(preset(name).mixers)},
     **{
         f"{direction} {gating}": LongConv(gating=cls(), direction=direction)
         for direction in DIRECTIONS
-        for gating, cls in Gating.choices().items()
+        for gating, cls in GATES.items()
     },
     **{
         f"{direction} {gating} of two filters": LongConv.model_validate(
             {"gating": gating, "direction": direction, "channels": 2}
         )
         for direction in DIRECTIONS
-        for gating in sorted(set(Gating.choices()) - {"linear"})
+        for gating in sorted(set(GATES) - {"linear"})
     },
 }
 

@@ -5,5 +5,6 @@ from zoo.parameterizations.dense import Dense
 from zoo.parameterizations.implicit import Implicit
 from zoo.parameterizations.modes import Modes, phi1
 from zoo.parameterizations.multiscale import Multiscale
+from zoo.parameterizations.shift import Shift
 
-__all__ = ["Atoms", "Dense", "Implicit", "Modes", "Multiscale", "Parameterization", "phi1"]
+__all__ = ["Atoms", "Dense", "Implicit", "Modes", "Multiscale", "Parameterization", "Shift", "phi1"]
