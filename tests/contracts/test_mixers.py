@@ -133,7 +133,8 @@ def test_equal_draws_make_equal_mixers(name: str) -> None:
     drawn = [k for k, p in one.named_parameters() if p.std() > 0]
     assert drawn
     moved = [k for k in drawn if not torch.equal(one.state_dict()[k], other.state_dict()[k])]
-    graded = ("log_rate", "omega", "frequency", "skip")  # the same law for every seed, for some
+    # The same law for every seed, for some:
+    graded = ("log_rate", "omega", "frequency", "skip", "impulse", "bonus", "mix")
     assert {k for k in drawn if not k.endswith(graded)} <= set(moved)
 
 

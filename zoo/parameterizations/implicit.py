@@ -81,9 +81,9 @@ class Implicit(Parameterization, kind="implicit"):
             first = name == "hidden0"
             bound = 1 / fan_in if first else math.sqrt(6 / fan_in) / self.frequency
             with torch.no_grad():
-                layer.weight *= bound * math.sqrt(fan_in)
+                layer.weight.mul_(bound * math.sqrt(fan_in))
                 if bias:
-                    layer.bias *= math.sqrt(fan_in)
+                    layer.bias.mul_(math.sqrt(fan_in))
         return layer
 
 
