@@ -19,7 +19,23 @@ from zoo.properties import OFF
 from zoo.properties.gain import InitGain, NoGain
 from zoo.spec import Context, replace_all, walk
 
-NAMES = ("all-on", "attention", "base-conv", "ema", "hyena", "long-conv", "s4d", "sgconv")
+NAMES = (
+    "all-on",
+    "attention",
+    "base-conv",
+    "ckconv",
+    "ema",
+    "flexconv",
+    "h3",
+    "h3-conv",
+    "hyena",
+    "hyena-3",
+    "long-conv",
+    "multi-hyena",
+    "rwkv",
+    "s4d",
+    "sgconv",
+)
 KERNEL_PROPERTIES = ("length", "decay", "smoothness", "regularization")
 
 
@@ -106,6 +122,13 @@ def test_gating_off_takes_the_products_and_leaves_the_kernel() -> None:
         ("sgconv", {"decay", "length", "parameterization", "gating"}),
         ("long-conv", {"length", "regularization", "gating"}),
         ("hyena", {"decay", "length", "parameterization", "gating"}),
+        ("hyena-3", {"decay", "length", "parameterization", "gating"}),
+        ("multi-hyena", {"decay", "length", "parameterization", "gating"}),
+        ("h3", {"decay", "length", "parameterization", "gating"}),
+        ("h3-conv", {"length", "regularization", "gating"}),
+        ("ckconv", {"length", "parameterization"}),
+        ("flexconv", {"decay", "length", "parameterization"}),
+        ("rwkv", {"decay", "gating"}),
         ("ema", {"decay", "length", "parameterization"}),
         ("base-conv", {"decay", "length", "parameterization", "gating"}),
         ("attention", set()),
@@ -117,7 +140,9 @@ def test_what_can_be_switched_off(name: str, has: set[str]) -> None:
     assert {f for f in OFF if replace_all(value, f, OFF[f]) != value} == has
 
 
-@pytest.mark.parametrize("name", ["s4d", "sgconv", "hyena", "ema"])
+@pytest.mark.parametrize(
+    "name", ["s4d", "sgconv", "hyena", "hyena-3", "multi-hyena", "flexconv", "ema"]
+)
 @pytest.mark.parametrize("length", [64, 256])
 def test_decay_off_is_strong_enough_to_test(name: str, length: int) -> None:
     assert strengths(name, "decay", length=length, seed=0) > 0.2
