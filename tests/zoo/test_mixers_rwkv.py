@@ -251,3 +251,16 @@ def test_autocast_leaves_the_sums_in_single_precision() -> None:
         y = m(30 * u)
     assert y.isfinite().all()
     torch.testing.assert_close(y.float(), m(30 * u), rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize("gating", [Receptance(), NoGating(project=True)])
+def test_without_token_shift_a_step_is_its_own(gating: Any) -> None:
+    m, u = mixer(gating=gating, token_shift=False), signal(2, L, D)
+    assert not [name for name, _ in m.named_parameters() if "mix" in name]
+    held = mixer(gating=gating)
+    with torch.no_grad():
+        for name, parameter in held.named_parameters():
+            if name.endswith("mix"):
+                parameter.fill_(1)
+    torch.testing.assert_close(m(u), held(u), rtol=0, atol=1e-12)
+    assert m.state_elements(L) == held.state_elements(L) - D

@@ -36,6 +36,8 @@ class Rwkv(SequenceMixer, kind="rwkv"):
     gating  off: sigmoid(r) and e^k are gone, which leaves the convolution with that kernel, divided
             by its own running sum
 
+    token_shift  off: mu = 1, the step before is seen through the average alone
+
     mu_k = (d/D)^s, mu_v = mu_k + .3 i/(n-1), mu_r = (d/D)^{s/2}, s = 1 - i/n in layer i of n; b
     starts at ln .3 + .5 ((d+1) mod 3 - 1).
 
@@ -46,6 +48,7 @@ class Rwkv(SequenceMixer, kind="rwkv"):
 
     decay: Decay = Graded()
     gating: Gating = Receptance()
+    token_shift: bool = True
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -62,7 +65,7 @@ class Rwkv(SequenceMixer, kind="rwkv"):
         if isinstance(self.gating, NoGating) and self.gating.short:
             raise ValueError(
                 f"gating.short={self.gating.short}: rwkv mixes a step with the one before it and "
-                "has no short convolution; use gating.short=0"
+                "has no short convolution: use gating.short=0"
             )
         return self
 
@@ -84,8 +87,12 @@ class TimeMix(Mixer):
         zigzag = (torch.arange(width) + 1) % 3 - 1.0
         self.bonus = declare(nn.Parameter(math.log(0.3) + 0.5 * zigzag))  # (D,)
         self.parts = nn.ModuleDict(
-            {name: Shifted(name, layer, draws.child("gating")) for name in parts(spec.gating)}
+            {
+                name: Shifted(name, layer, draws.child("gating"), shift=spec.token_shift)
+                for name in parts(spec.gating)
+            }
         )
+        self.remembers_step = spec.token_shift and len(self.parts) > 0
         self.output = draws.child("gating").linear("output", width, width, bias=False)
 
     def forward(self, u: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -104,7 +111,7 @@ class TimeMix(Mixer):
         """Sums and their largest exponent; without keys the lower sum is known. The last step."""
         width = self.output.in_features
         sums = 3 if "key" in self.parts else 1
-        return width * (sums + (1 if self.parts else 0))
+        return width * (sums + self.remembers_step)
 
 
 def parts(gating: Gating) -> tuple[str, ...]:
@@ -116,18 +123,23 @@ def parts(gating: Gating) -> tuple[str, ...]:
 
 
 class Shifted(nn.Module):
-    """W (mu u_t + (1 - mu) u_{t-1}), zero before the first step."""
+    """W (mu u_t + (1 - mu) u_{t-1}), zero before the first step; mu = 1 without a shift."""
 
-    def __init__(self, name: str, layer: LayerContext, draws: Draws) -> None:
+    def __init__(self, name: str, layer: LayerContext, draws: Draws, *, shift: bool) -> None:
         super().__init__()
+        self.project = draws.child(name).linear("project", layer.width, layer.width, bias=False)
+        self.mix: nn.Parameter | None = None
+        if not shift:
+            return
         place = torch.arange(layer.width, dtype=torch.float64) / layer.width
         late, left = layer.index / max(layer.depth - 1, 1), 1 - layer.index / layer.depth
         mix = place ** (left / 2 if name == "receptance" else left)
         mix = mix + 0.3 * late if name == "value" else mix
         self.mix = nn.Parameter(mix.float())  # (D,)
-        self.project = draws.child(name).linear("project", layer.width, layer.width, bias=False)
 
     def forward(self, u: Tensor, before: Tensor) -> Tensor:
+        if self.mix is None:
+            return self.project(u)
         return self.project(torch.lerp(before, u, self.mix.to(u.dtype)))
 
 
