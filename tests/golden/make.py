@@ -349,10 +349,11 @@ def siren(p: Arrays, rng):
 
 
 def ckconv(rng, u):
-    """W gelu(k * u) + b, k a sine network."""
+    """W gelu(k * u) + b, k a sine network over its own norm."""
     p: Arrays = {}
     draw_affine(p, rng, "output", D, D)
     k = siren(p, rng)
+    k = k / np.sqrt((k**2).sum(1, keepdims=True))
     return p, k, affine(p, "output", gelu(convolve(k, u)))
 
 
@@ -362,6 +363,7 @@ def flexconv(rng, u):
     draw_affine(p, rng, "output", D, D)
     x = np.arange(L) / (L - 1)
     k = siren(p, rng) * np.exp(-((x / p["width"][:, None]) ** 2) / 2)
+    k = k / np.sqrt((k**2).sum(1, keepdims=True))
     return p, k, affine(p, "output", gelu(convolve(k, u)))
 
 

@@ -134,7 +134,7 @@ def test_gates_around_the_whole_chain() -> None:
 
 
 @pytest.mark.parametrize(("form", "order"), FORMS)
-def test_gating_off_leaves_the_chain_of_convolutions(form: str, order: int) -> None:
+def test_gating_off_leaves_the_chain_of_convolutions(form: Any, order: int) -> None:
     on = Hyena(kernel=FREE, form=form, order=order)
     off = replace_all(on, "gating", OFF["gating"])
     assert off.gating == NoGating(short=3)
@@ -256,7 +256,7 @@ def test_the_published_operator_and_model_have_the_published_size() -> None:
 
 
 @pytest.mark.parametrize(("form", "order"), FORMS)
-def test_parameters(form: str, order: int) -> None:
+def test_parameters(form: Any, order: int) -> None:
     width, w = 16, 64
     filters = order - 1 if form == "released" else order
     network = 33 * w + w + 2 * (w * w + w) + w + w * filters * width

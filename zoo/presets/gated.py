@@ -7,6 +7,7 @@ from zoo.model import ModelSpec
 from zoo.parameterizations import Dense, Implicit, Modes
 from zoo.presets.published import Published
 from zoo.properties.decay import Exponential, PerMode
+from zoo.properties.gain import InitGain
 from zoo.properties.gating import Multiplicative
 from zoo.properties.gaussian import Gaussian
 from zoo.properties.length import Full
@@ -117,15 +118,15 @@ CKCONV = Published(
     section="section 4, sine network of the relative position",
     upstream="dwromero/ckconv ckconv/nn/ckconv.py@0d5d192",
     differs=(
-        "one kernel per feature and a projection behind it (upstream a kernel for each pair of "
-        "features)",
+        "one kernel per feature, of unit norm at first, and a projection behind it (upstream a "
+        "kernel for each pair of features, so that many are summed)",
         "no weight norm, and no bias of the last layer, which would be a constant at every lag",
         "frequency 30 (upstream searches it for each task)",
         "pre-norm blocks with GELU and an MLP of ratio 2 (upstream two convolutions with layer "
         "norm and ReLU a block); width 32, depth 2",
     ),
     value=ModelSpec(
-        mixers=(LongConv(kernel=KernelSpec(parameterization=SIREN), skip="none"),),
+        mixers=(LongConv(kernel=KernelSpec(parameterization=SIREN, gain=InitGain()), skip="none"),),
         channel_mixer=Mlp(expand=2),
     ),
 )
@@ -143,7 +144,10 @@ FLEXCONV = Published(
     ),
     value=ModelSpec(
         mixers=(
-            LongConv(kernel=KernelSpec(parameterization=SIREN, decay=Gaussian()), skip="none"),
+            LongConv(
+                kernel=KernelSpec(parameterization=SIREN, decay=Gaussian(), gain=InitGain()),
+                skip="none",
+            ),
         ),
         channel_mixer=Mlp(expand=2),
     ),
