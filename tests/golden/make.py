@@ -358,7 +358,7 @@ def ckconv(rng, u):
 
 def flexconv(rng, u):
     """The same under a mask exp(-(x/width)^2 / 2), x the fraction of the longest lag."""
-    p: Arrays = {"width": 0.0375 * np.exp(rng.normal(size=D))}
+    p: Arrays = {"width": 0.25 * np.exp(rng.normal(size=D))}
     draw_affine(p, rng, "output", D, D)
     x = np.arange(L) / (L - 1)
     k = siren(p, rng) * np.exp(-((x / p["width"][:, None]) ** 2) / 2)
