@@ -137,8 +137,8 @@ FLEXCONV = Published(
     section="section 3, Gaussian mask of a learned width",
     upstream="rjbruin/flexconv ckconv/nn/ckconv.py@3a6c0bb",
     differs=(
-        "a first width of 1/4 of the sequence: 16 to 64 steps at lengths of 64 to 256 (upstream 3/80: "
-        "38 steps of 1,000)",
+        "a first width of 1/4 of the sequence: 16 to 64 steps at lengths of 64 to 256 (upstream "
+        "3/80: 38 steps of 1,000)",
         "the network under the mask is CKConv's (upstream a product of Gabor filters, MAGNet)",
         "a width for each feature, the mask stays at lag 0 and nothing is cropped (upstream one "
         "width and place a layer; taps where the mask is below .1 are left out)",
