@@ -157,13 +157,17 @@ def long_conv(rng, u):
     return p, k, glu(p, gelu(convolve(k, x) + p["skip"] * x))
 
 
-def implicit(p: Arrays, rng, *, features: int, width: int, std: float, frequency: float):
-    """A sine network of [t, cos, -sin], two inner layers, times the exponential window."""
+def implicit(p: Arrays, rng, *, features: int, width: int, std: float, frequency: float, **out):
+    """A sine network of [t, cos, -sin], two inner layers, times the exponential window.
+
+    For `channels` graded kernels (D), in `copies` stacks (1).
+    """
+    channels, copies = out.get("channels", D), out.get("copies", 1)
     sizes = [features, width, width, width]
     for i in range(3):
         p[f"hidden{i}.weight"] = std * rng.normal(size=(sizes[i + 1], sizes[i]))
         p[f"hidden{i}.bias"] = std * rng.normal(size=sizes[i + 1])
-    p["out.weight"] = std * rng.normal(size=(D, width))
+    p["out.weight"] = std * rng.normal(size=(copies * channels, width))
     p["frequency"] = frequency * (1 + 0.1 * rng.normal(size=width))
     bands = (features - 1) // 2
     f = np.linspace(1e-4, bands - 1, bands)
@@ -172,7 +176,7 @@ def implicit(p: Arrays, rng, *, features: int, width: int, std: float, frequency
     x = np.concatenate([t[:, None], np.cos(phase), -np.sin(phase)], 1)
     for i in range(3):
         x = np.sin(p["frequency"] * affine(p, f"hidden{i}", x))
-    delta = np.linspace(np.log(0.01) / 1.5, np.log(0.01) / 0.3, D)
+    delta = np.tile(np.linspace(np.log(0.01) / 1.5, np.log(0.01) / 0.3, channels), copies)
     return (x @ p["out.weight"].T * np.exp(-np.abs(delta) * t[:, None])).T
 
 
@@ -181,8 +185,8 @@ def short(p: Arrays, name: str, u):
     return convolve(p[f"{name}.taps"], affine(p, name, u)) + p[f"{name}.short_bias"]
 
 
-def draw_shorts(p: Arrays, rng) -> None:
-    for name in ("value", "pre", "post"):
+def draw_shorts(p: Arrays, rng, names=("value", "pre", "post")) -> None:
+    for name in names:
         draw_affine(p, rng, name, D, D)
         p[f"{name}.taps"] = 0.5 * rng.normal(size=(D, 3))
         p[f"{name}.short_bias"] = 0.5 * rng.normal(size=D)
@@ -382,6 +386,144 @@ def dss(rng, u):
     return p, k, affine(p, "output", gelu(convolve(k, u) + p["skip"] * u))
 
 
+def outer(kernel, skip, k, v, q):
+    """y_b = sum_a q_a ((T_K + skip I) (k_a v_b)) in every head, whose features lie together."""
+    e = v.shape[2] // len(kernel)
+    y = np.zeros_like(v)
+    for h in range(len(kernel)):
+        middle = toeplitz(kernel[h]) + skip[h] * np.eye(L)
+        for b in range(h * e, (h + 1) * e):
+            for a in range(h * e, (h + 1) * e):
+                y[..., b] += q[..., a] * ((k[..., a] * v[..., b]) @ middle.T)
+    return y
+
+
+def h3(rng, u):
+    """Keys through x_t = shift(x_{t-1}) + B k_t, C x_t; key times value through a recurrence."""
+    heads, n = D // 2, 64
+    p: Arrays = {"dt": np.exp(rng.uniform(np.log(0.01), 0, heads))}
+    p["skip"], p["key_skip"] = rng.normal(size=heads), rng.normal(size=D)
+    p["omega"] = np.tile(np.pi * np.arange(32), (heads, 1)) + 0.1 * rng.normal(size=(heads, 32))
+    p["rate"] = np.exp(rng.normal(size=(heads, 32)) * 0.3) / 2
+    p["c"] = rng.normal(size=(heads, 32)) + 1j * rng.normal(size=(heads, 32))
+    p["key_impulse"] = np.eye(1, n) + 0.1 * rng.normal(size=(D, n))
+    p["key_taps"] = rng.normal(size=(D, n)) / math.sqrt(n)
+    for name in ("value", "pre", "post", "output"):
+        draw_affine(p, rng, name, D, D)
+    v, k, q = (affine(p, name, u) for name in ("value", "pre", "post"))
+    state, shifted = np.zeros((B, D, n)), np.zeros_like(k)
+    for t in range(L):
+        state = np.concatenate([np.zeros((B, D, 1)), state[..., :-1]], -1)
+        state = state + p["key_impulse"] * k[:, t, :, None]
+        shifted[:, t] = (p["key_taps"] * state).sum(-1)
+    pole = -p["rate"] + 1j * p["omega"]
+    abar = np.exp(p["dt"][:, None] * pole)
+    bbar, x, kernel = (abar - 1) / pole, np.zeros((heads, 32), complex), []
+    for t in range(L):
+        x = abar * x + bbar * (t == 0)
+        kernel.append(2 * (p["c"] * x).real.sum(-1))
+    kernel = np.stack(kernel, 1)
+    y = outer(kernel, p["skip"], shifted + p["key_skip"] * k, v, q)
+    return p, kernel, affine(p, "output", y)
+
+
+def h3_conv(rng, u):
+    """y = W (q (h2 * z + D z)) + b,  z = (h1 * k + D_k k) v,  both kernels squash(taps, .001)."""
+    p: Arrays = {name: 0.002 * rng.normal(size=(D, L)) for name in ("taps", "key_taps")}
+    p["skip"], p["key_skip"] = rng.normal(size=D), rng.normal(size=D)
+    for name in ("value", "pre", "post", "output"):
+        draw_affine(p, rng, name, D, D)
+    v, k, q = (affine(p, name, u) for name in ("value", "pre", "post"))
+    kernel, keys = (squash(p[name], 0.001) for name in ("taps", "key_taps"))
+    z = (convolve(keys, k) + p["key_skip"] * k) * v
+    return p, kernel, affine(p, "output", q * (convolve(kernel, z) + p["skip"] * z))
+
+
+def hyena_3(rng, u):
+    """y = W D_x0 (T_2 + b_2 I) D_x1 (T_1 + b_1 I) D_x2 v + c, with the matrices written out."""
+    names = ("value", "pre", "post", "between0")
+    p: Arrays = {"skip": rng.normal(size=2 * D)}
+    draw_shorts(p, rng, names)
+    draw_affine(p, rng, "output", D, D)
+    k = implicit(p, rng, features=33, width=64, std=0.1, frequency=14, copies=2)
+    v, x2, x0, x1 = (short(p, name, u) for name in names)
+    y = np.zeros_like(u)
+    for d in range(D):
+        first, second = (toeplitz(k[i]) + p["skip"][i] * np.eye(L) for i in (d, D + d))
+        for b in range(B):
+            y[b, :, d] = (
+                np.diag(x0[b, :, d])
+                @ second
+                @ np.diag(x1[b, :, d])
+                @ first
+                @ np.diag(x2[b, :, d])
+                @ v[b, :, d]
+            )
+    return p, k, affine(p, "output", y)
+
+
+def multi_hyena(rng, u):
+    """Two heads of two features: the outer product of x_1 and v, one filter a head, read by x_0."""
+    p: Arrays = {"skip": rng.normal(size=D // 2)}
+    draw_shorts(p, rng)
+    draw_affine(p, rng, "output", D, D)
+    k = implicit(p, rng, features=33, width=64, std=0.1, frequency=14, channels=D // 2)
+    v, x1, x0 = (short(p, name, u) for name in ("value", "pre", "post"))
+    return p, k, affine(p, "output", outer(k, p["skip"], x1, v, x0))
+
+
+def siren(p: Arrays, rng):
+    """sin(30 (W_1 sin(30 (W_0 pos + b_0)) + b_1)), pos from -1 to 1, then W_out."""
+    x = np.linspace(-1, 1, L)[:, None]
+    for i, fan_in in enumerate((1, 32)):
+        bound = 1.0 if i == 0 else math.sqrt(6 / 32) / 30
+        p[f"hidden{i}.weight"] = rng.uniform(-bound, bound, size=(32, fan_in))
+        p[f"hidden{i}.bias"] = rng.uniform(-1, 1, size=32)
+        x = np.sin(30 * affine(p, f"hidden{i}", x))
+    p["out.weight"] = rng.normal(size=(D, 32)) / 6
+    return (x @ p["out.weight"].T).T
+
+
+def ckconv(rng, u):
+    """W gelu(k * u) + b, k a sine network over its own norm."""
+    p: Arrays = {}
+    draw_affine(p, rng, "output", D, D)
+    k = siren(p, rng)
+    k = k / np.sqrt((k**2).sum(1, keepdims=True))
+    return p, k, affine(p, "output", gelu(convolve(k, u)))
+
+
+def flexconv(rng, u):
+    """The same under a mask exp(-(x/width)^2 / 2), x the fraction of the longest lag."""
+    p: Arrays = {"width": 0.25 * np.exp(rng.normal(size=D))}
+    draw_affine(p, rng, "output", D, D)
+    x = np.arange(L) / (L - 1)
+    k = siren(p, rng) * np.exp(-((x / p["width"][:, None]) ** 2) / 2)
+    k = k / np.sqrt((k**2).sum(1, keepdims=True))
+    return p, k, affine(p, "output", gelu(convolve(k, u)))
+
+
+def rwkv(rng, u):
+    """W (sigmoid(r) wkv), both sums of wkv term by term; r, k, v of mu u_t + (1 - mu) u_{t-1}."""
+    p: Arrays = {"rate": np.exp(rng.uniform(-4, 2, D)), "bonus": rng.normal(size=D)}
+    before, x = np.concatenate([np.zeros((B, 1, D)), u[:, :-1]], 1), {}
+    for name in ("value", "key", "receptance"):
+        p[f"{name}.mix"] = rng.uniform(0, 1.3, D)
+        p[f"{name}.weight"] = 2 * rng.normal(size=(D, D)) / math.sqrt(D)
+        mix = p[f"{name}.mix"]
+        x[name] = (mix * u + (1 - mix) * before) @ p[f"{name}.weight"].T
+    p["output.weight"] = rng.normal(size=(D, D)) / math.sqrt(D)
+    y = np.zeros_like(u)
+    for t in range(L):
+        now = np.exp(p["bonus"] + x["key"][:, t])
+        upper, lower = now * x["value"][:, t], now
+        for i in range(t):
+            weight = np.exp(x["key"][:, i] - (t - 1 - i) * p["rate"])
+            upper, lower = upper + weight * x["value"][:, i], lower + weight
+        y[:, t] = upper / lower
+    return p, np.zeros((0, 0)), (sigmoid(x["receptance"]) * y) @ p["output.weight"].T
+
+
 MIXERS: dict[str, Callable] = {
     "s4d": s4d,
     "ema": ema,
@@ -400,6 +542,13 @@ NAMED: dict[str, Callable] = {
     "s4d-inv": s4d_inv,
     "s4d-real": s4d_real,
     "dss": dss,
+    "h3": h3,
+    "h3-conv": h3_conv,
+    "hyena-3": hyena_3,
+    "multi-hyena": multi_hyena,
+    "ckconv": ckconv,
+    "flexconv": flexconv,
+    "rwkv": rwkv,
 }
 
 

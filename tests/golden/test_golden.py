@@ -15,6 +15,8 @@ import torch
 
 from zoo.draws import Draws
 from zoo.mixers import LayerContext, Mixer
+from zoo.mixers.h3 import HungryHippo
+from zoo.mixers.hyena import Chain
 from zoo.mixers.long_conv import Convolution, LongConv
 from zoo.presets import names, preset
 
@@ -36,7 +38,15 @@ CASES = {
     "s4d-inv": ("s4d-inv", 0, 1e-12),
     "s4d-real": ("s4d-real", 0, 1e-12),
     "dss": ("dss", 0, 1e-11),
+    "h3": ("h3", 0, 1e-12),
+    "h3-conv": ("h3-conv", 0, 1e-12),
+    "hyena-3": ("hyena-3", 0, 1e-6),
+    "multi-hyena": ("multi-hyena", 0, 1e-6),
+    "ckconv": ("ckconv", 0, 1e-12),
+    "flexconv": ("flexconv", 0, 1e-12),
+    "rwkv": ("rwkv", 0, 1e-12),
 }
+KERNELLESS = ("attention", "rwkv")
 MADE_IN_BUILD = ("kernel.times.log_dt", "kernel.window.log_rate", "kernel.gain.norm", "skip")
 
 
@@ -56,7 +66,12 @@ def joined(p: dict[str, np.ndarray], *keys: str) -> np.ndarray:
     return np.concatenate([p[key] for key in keys])
 
 
-SHORTS = ("value", "pre", "post")
+def shorts(p: dict[str, np.ndarray], part: str) -> np.ndarray:
+    """A part of the projections before a convolution, in the order of the mixer."""
+    names = ["value", "pre", "post", *(["between0"] if "between0.weight" in p else [])]
+    return joined(p, *(f"{name}.{part}" for name in names))
+
+
 # A parameter's name in the mixer: how it is made of the golden parameters.
 PARAMETERS: dict[str, Callable[[dict[str, np.ndarray]], np.ndarray]] = {
     "skip": lambda p: p["skip"],
@@ -84,11 +99,22 @@ PARAMETERS: dict[str, Callable[[dict[str, np.ndarray]], np.ndarray]] = {
     "gate.gate.bias": lambda p: p["gate.bias"],
     "gate.output.weight": lambda p: p["output.weight"],
     "gate.output.bias": lambda p: p["output.bias"],
-    "gate.inner.weight": lambda p: joined(p, *(f"{n}.weight" for n in SHORTS)),
-    "gate.inner.bias": lambda p: joined(p, *(f"{n}.bias" for n in SHORTS)),
+    "gate.inner.weight": lambda p: shorts(p, "weight"),
+    "gate.inner.bias": lambda p: shorts(p, "bias"),
     # Tap 0 of a golden short convolution is lag 0; nn.Conv1d has it last.
-    "gate.inner.taps": lambda p: joined(p, *(f"{n}.taps" for n in SHORTS))[:, ::-1].copy(),
-    "gate.inner.short_bias": lambda p: joined(p, *(f"{n}.short_bias" for n in SHORTS)),
+    "gate.inner.taps": lambda p: shorts(p, "taps")[:, ::-1].copy(),
+    "gate.inner.short_bias": lambda p: shorts(p, "short_bias"),
+    "kernel.window.log_width": lambda p: np.log(p["width"])[:, None],
+    "key_kernel.atoms.impulse": lambda p: p["key_impulse"],
+    "key_kernel.atoms.taps": lambda p: p["key_taps"],
+    "key_skip": lambda p: p["key_skip"],
+    "bonus": lambda p: p["bonus"],
+    "window.log_rate": lambda p: np.log(p["rate"])[:, None],
+    **{
+        f"parts.{name}.{ours}": lambda p, key=f"{name}.{theirs}": p[key]
+        for name in ("value", "key", "receptance")
+        for ours, theirs in (("mix", "mix"), ("project.weight", "weight"))
+    },
     "project.weight": lambda p: joined(p, "query.weight", "key.weight", "value.weight"),
     "project.bias": lambda p: joined(p, "query.bias", "key.bias", "value.bias"),
     "output.weight": lambda p: p["output.weight"],
@@ -136,11 +162,11 @@ def test_mixer_is_its_equation(name: str) -> None:
     close(mixer(torch.from_numpy(arrays["u"])), arrays["y"], CASES[name][2])
 
 
-@pytest.mark.parametrize("name", [n for n in CASES if n != "attention"])
+@pytest.mark.parametrize("name", [n for n in CASES if n not in KERNELLESS])
 def test_kernel_is_its_equation(name: str) -> None:
     arrays = golden(name)
     mixer = built(name, arrays)
-    assert isinstance(mixer, Convolution)
+    assert isinstance(mixer, Convolution | HungryHippo | Chain)
     close(mixer.kernel(), arrays["k"], CASES[name][2])
 
 

@@ -31,7 +31,12 @@ def test_the_default_baseline_is_well_above_chance(tmp_path):
     assert result.score("test", "accuracy") >= task.chance + 0.3
 
 
-@pytest.mark.parametrize("name", ["hyena", "sgconv", "s4d", "long-conv", "ema", "base-conv"])
+GATED = ["h3", "h3-conv", "hyena-3", "multi-hyena", "ckconv", "flexconv", "rwkv"]
+
+
+@pytest.mark.parametrize(
+    "name", ["hyena", "sgconv", "s4d", "long-conv", "ema", "base-conv", *GATED]
+)
 def test_every_preset_learns_something(tmp_path, name):
     task = tasks.make_task("selective-copying", length=8, num_tokens=3)
     train = TrainSpec(lr=1e-2, steps=300)

@@ -15,11 +15,20 @@ from zoo.mixers import LayerContext, LongConv
 from zoo.mixers.long_conv import Convolution
 from zoo.model import ModelSpec
 from zoo.parameterizations import Dense
-from zoo.properties.gating import Gating, Glu, LinearGating, Multiplicative, NoGating
+from zoo.properties.gating import (
+    Gating,
+    Glu,
+    InputGate,
+    LinearGating,
+    Multiplicative,
+    NoGating,
+    OutputGate,
+    Receptance,
+)
 from zoo.spec import replace_all
 
 D, L = 3, 11
-GATES = sorted(Gating.choices())
+GATES = sorted(set(Gating.choices()) - {"receptance"})  # which is for one mixer alone
 
 
 def mixer(gating: Any, *, length: int = L, seed: int = 7, **fields: Any) -> Convolution:
@@ -61,6 +70,8 @@ def projections(m: Convolution, u: Tensor) -> list[Tensor]:
     """W u + b, then sum_s taps[S - 1 - s] z_{t-s} + c, one after the other."""
     p = dict(m.gate.named_parameters())
     z = affine(u, p["inner.weight"], p["inner.bias"])
+    if "inner.taps" not in p:
+        return list(z.split(D, -1))
     taps = p["inner.taps"].flip(-1)
     x = p["inner.short_bias"] + sum(taps[:, s] * shifted(z, s) for s in range(taps.shape[1]))
     assert isinstance(x, Tensor)
@@ -103,6 +114,66 @@ def test_multiplicative_is_a_product_of_matrices(short: int, length: int) -> Non
     v, x1, x0 = projections(m, u)
     middle = x0 * apply(m.kernel(), m.skip, x1 * v)
     wanted = affine(middle, p["output.weight"], p["output.bias"])
+    torch.testing.assert_close(m(u), wanted, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("short", [0, 3])
+@pytest.mark.parametrize("side", ["input", "output"])
+@pytest.mark.parametrize("activation", ["none", "sigmoid", "silu", "gelu"])
+def test_gates_of_one_side(side: str, activation: str, short: int) -> None:
+    fields = {"kind": side, "activation": activation, "short": short}
+    m, u = mixer(fields, activation="none"), signal(2, L, D)
+    p = dict(m.gate.named_parameters())
+    assert ("inner.taps" in p) == (short > 0)
+    v, x = projections(m, u)
+    sigmoid = 1 / (1 + (-x).exp())
+    normal = 0.5 * (1 + torch.erf(x / math.sqrt(2)))
+    g = {"none": x, "sigmoid": sigmoid, "silu": x * sigmoid, "gelu": x * normal}[activation]
+    if side == "input":
+        middle = apply(m.kernel(), m.skip, g * v)
+    else:
+        middle = g * apply(m.kernel(), m.skip, v)
+    wanted = affine(middle, p["output.weight"], p["output.bias"])
+    torch.testing.assert_close(m(u), wanted, rtol=0, atol=1e-12)
+
+
+def test_multiplicative_without_short_convolutions() -> None:
+    m, u = mixer(Multiplicative(short=0), activation="none"), signal(2, L, D)
+    p = dict(m.gate.named_parameters())
+    assert set(p) == {"inner.weight", "inner.bias", "output.weight", "output.bias"}
+    v, x1, x0 = projections(m, u)
+    middle = x0 * apply(m.kernel(), m.skip, x1 * v)
+    wanted = affine(middle, p["output.weight"], p["output.bias"])
+    torch.testing.assert_close(m(u), wanted, rtol=0, atol=1e-12)
+
+
+def test_none_with_a_projection_of_the_value() -> None:
+    m, u = mixer(NoGating(project=True), activation="none"), signal(2, L, D)
+    p = dict(m.gate.named_parameters())
+    (v,) = projections(m, u)
+    wanted = affine(apply(m.kernel(), m.skip, v), p["output.weight"], p["output.bias"])
+    torch.testing.assert_close(m(u), wanted, rtol=0, atol=1e-12)
+
+
+def test_linear_may_bend_both_factors() -> None:
+    m, u = mixer(LinearGating(activation="silu"), activation="none"), signal(2, L, D)
+    p = dict(m.gate.named_parameters())
+    left = affine(u, p["output.weight"], p["output.bias"])
+    right = apply(m.kernel(), m.skip, u) + p["bias"]
+    wanted = left / (1 + (-left).exp()) * right / (1 + (-right).exp()) + u
+    torch.testing.assert_close(m(u), wanted, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("gating", ["input", "output"])
+def test_one_product_of_two_filters(gating: str) -> None:
+    m, u = mixer(gating, channels=2, activation="none"), signal(2, L, D)
+    p = dict(m.gate.named_parameters())
+    v, *gates = projections(m, u)
+    first = gates[0] * v if gating == "input" else v
+    behind = gates if gating == "output" else [torch.ones_like(v)] * 2
+    kernels, skips = m.kernel().split(D), m.skip.split(D)
+    parts = [behind[c] * apply(kernels[c], skips[c], first) for c in range(2)]
+    wanted = affine(torch.cat(parts, -1), p["output.weight"], p["output.bias"])
     torch.testing.assert_close(m(u), wanted, rtol=0, atol=1e-12)
 
 
@@ -161,7 +232,12 @@ def test_linear_has_no_place_for_two_filters() -> None:
         (LinearGating(), NoGating()),
         (NoGating(), NoGating()),
         (NoGating(short=3), NoGating(short=3)),
+        (NoGating(project=True), NoGating(project=True)),
         (Multiplicative(short=4), NoGating(short=4)),
+        (Multiplicative(short=0), NoGating(project=True)),
+        (InputGate(short=4), NoGating(short=4)),
+        (OutputGate(short=0, activation="gelu"), NoGating(project=True)),
+        (Receptance(), NoGating(project=True)),
         (None, NoGating()),
     ],
 )
@@ -183,7 +259,7 @@ def test_off_is_already_off_the_second_time() -> None:
     ]
 
 
-@pytest.mark.parametrize("gating", ["glu", "linear", "multiplicative"])
+@pytest.mark.parametrize("gating", ["glu", "linear", "multiplicative", "input", "output"])
 def test_what_stays_starts_at_the_same_values(gating: str) -> None:
     on = mixer(gating)
     off = mixer(NoGating().replacing(Gating.choices()[gating]()))
@@ -192,7 +268,7 @@ def test_what_stays_starts_at_the_same_values(gating: str) -> None:
     left, right = on.gate.state_dict(), off.gate.state_dict()
     assert torch.equal(left["output.weight"], right["output.weight"])
     assert torch.equal(left["output.bias"], right["output.bias"])
-    if gating == "multiplicative":
+    if gating in ("multiplicative", "input", "output"):
         for name in ("weight", "bias", "taps", "short_bias"):
             assert torch.equal(left[f"inner.{name}"][:D], right[f"inner.{name}"])
             assert right[f"inner.{name}"].shape[0] == D
@@ -218,10 +294,19 @@ def test_projections_of_one_name_do_not_depend_on_the_others() -> None:
 
 @pytest.mark.parametrize(
     ("gating", "kept"),
-    [("none", 0), ("glu", 0), ("linear", 0), ("multiplicative", 2 * 3 * D), ("short", 3 * D)],
+    [
+        ("none", 0),
+        ("glu", 0),
+        ("linear", 0),
+        ("multiplicative", 2 * 3 * D),
+        ("input", 2 * 2 * D),
+        (Multiplicative(short=0), 0),
+        (NoGating(short=4), 3 * D),
+        (NoGating(project=True), 0),
+    ],
 )
-def test_state_of_inference(gating: str, kept: int) -> None:
-    m = mixer(NoGating(short=4) if gating == "short" else gating)
+def test_state_of_inference(gating: Any, kept: int) -> None:
+    m = mixer(gating)
     assert m.gate.state_elements() == kept
     assert m.state_elements(L) == (L - 1) * D + kept
     assert m.state_elements(5) == 4 * D + kept

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from zoo.draws import Draws
-from zoo.grid import KernelContext
+from zoo.grid import Grid, KernelContext
 from zoo.kernel import Kernel, KernelSpec
+from zoo.mixers import LongConv
+from zoo.model import ModelSpec
 from zoo.parameterizations import Implicit
+from zoo.parameterizations.implicit import time_features
 from zoo.properties import Exponential, NoDecay, Taps
+from zoo.spec import Context
+
+CONTEXT = KernelContext(8, 101, Draws(0))
 
 
 def build(channels, length, *, decay=None, seed=0, **fields) -> Kernel:
@@ -91,3 +99,76 @@ def test_smooth_or_white_by_the_initial_law():
     }
     assert bins["lm"] < 80
     assert bins["torch"] > 400
+
+
+@pytest.mark.parametrize("length", [1, 2, 63])
+@pytest.mark.parametrize(("activation", "f"), [("sine", np.sin), ("relu", lambda x: x * (x > 0))])
+def test_position_alone_and_other_activations(length, activation, f):
+    """f(a (W pos + b)), pos = 2 l/(L-1) - 1: the kernel network of CKConv for f = sin."""
+    fields = {"features": 1, "depth": 1, "width": 6, "init": "siren", "frequency": 5.0}
+    kernel = build(4, length, activation=activation, **fields).double()
+    s = {k.removeprefix("atoms."): v.numpy() for k, v in kernel.state_dict().items()}
+    x = 2 * np.arange(length)[:, None] / max(length - 1, 1) - 1
+    for i in range(2):
+        x = f(5.0 * (x @ s[f"layers.{i}.weight"].T + s[f"layers.{i}.bias"]))
+    np.testing.assert_allclose(
+        kernel().detach().numpy(), (x @ s["out.weight"].T).T, rtol=1e-10, atol=1e-12
+    )
+
+
+def test_law_of_siren():
+    """U(+-1/E), then U(+-sqrt(6/W)/a); biases U(+-1): uniform, so the mean square is bound^2/3."""
+    kernel = build(400, 8, features=5, width=96, depth=1, init="siren", frequency=20.0)
+    p = dict(kernel.named_parameters())
+    inner = math.sqrt(6 / 96) / 20
+    bounds = {
+        "layers.0.weight": 1 / 5,
+        "layers.1.weight": inner,
+        "out.weight": inner,
+        "layers.0.bias": 1,
+        "layers.1.bias": 1,
+    }
+    for name, bound in bounds.items():
+        values = p[f"atoms.{name}"].detach()
+        assert values.abs().max() <= bound * (1 + 1e-6)
+        assert values.square().mean().sqrt() == pytest.approx(bound / math.sqrt(3), rel=0.15)
+    assert "atoms.out.bias" not in p
+
+
+def test_a_frequency_that_is_not_trained_is_kept_with_the_weights():
+    kernel = build(2, 4, learned_frequency=False)
+    assert "atoms.frequency" not in dict(kernel.named_parameters())
+    assert torch.equal(kernel.state_dict()["atoms.frequency"], torch.full((64,), 14.0))
+    assert torch.equal(kernel(), build(2, 4)())
+
+
+def test_of_three_features_only_the_time_is_of_use():
+    """B = 1 has the one frequency 1e-4: cosine 1 and sine 0 at every step."""
+    grid = Grid(torch.ones(1, 1, dtype=torch.float64), 50, 50)
+    time, cosine, sine = time_features(grid, 3).T
+    assert (cosine - 1).abs().max() < 1e-6
+    assert sine.abs().max() < 1e-3
+    torch.testing.assert_close(time, torch.linspace(0, 1, 50, dtype=torch.float64))
+    assert time_features(grid, 5)[:, 4].abs().max() > 0.99
+
+
+def test_the_window_fades_in_fractions_of_the_longest_sequence():
+    """At x = .3 the fastest feature is at .01, at 1.5 the slowest would be; .0464 at x = 1."""
+    window = Exponential().build(KernelContext(8, 101, Draws(0)), Implicit().build(CONTEXT))
+    w = window(Grid(torch.ones(1, 1), 101, 101))[:, 0]
+    assert w[-1, 30].item() == pytest.approx(0.01, rel=1e-4)
+    assert w[0, 100].item() == pytest.approx(0.0464, rel=1e-2)
+    assert w[-1, 100].item() == pytest.approx(2e-7, rel=0.1)
+    assert float(window.rate[0]) == pytest.approx(3.070, abs=1e-3)
+    assert float(window.rate[-1]) == pytest.approx(15.351, abs=1e-3)
+
+
+def test_a_model_leaves_the_law_of_its_filters_alone():
+    """Nothing draws a filter's weights again once it is built."""
+    spec = KernelSpec(parameterization=Implicit(init="torch", features=5, frequency=1.0))
+    model = ModelSpec(mixers=(LongConv(kernel=spec),), depth=1, width=8).build(
+        Context(num_inputs=4, num_outputs=4, length=64)
+    )
+    (k,) = model.kernels().values()
+    quiet = build(8, 64, features=5, frequency=1.0)().detach()
+    assert k.norm(dim=-1).median() > 20 * quiet.norm(dim=-1).median()

@@ -20,8 +20,26 @@ from zoo.properties.gain import InitGain, NoGain
 from zoo.spec import Context, replace_all, walk
 
 NAMES = (
-    *("all-on", "attention", "base-conv", "dss", "ema", "hyena", "long-conv", "s4", "s4-fout"),
-    *("s4d", "s4d-inv", "s4d-real", "sgconv"),
+    "all-on",
+    "attention",
+    "base-conv",
+    "ckconv",
+    "dss",
+    "ema",
+    "flexconv",
+    "h3",
+    "h3-conv",
+    "hyena",
+    "hyena-3",
+    "long-conv",
+    "multi-hyena",
+    "rwkv",
+    "s4",
+    "s4-fout",
+    "s4d",
+    "s4d-inv",
+    "s4d-real",
+    "sgconv",
 )
 KERNEL_PROPERTIES = ("length", "decay", "smoothness", "regularization")
 
@@ -114,6 +132,13 @@ def test_gating_off_takes_the_products_and_leaves_the_kernel() -> None:
         ("sgconv", {"decay", "length", "parameterization", "gating"}),
         ("long-conv", {"length", "regularization", "gating"}),
         ("hyena", {"decay", "length", "parameterization", "gating"}),
+        ("hyena-3", {"decay", "length", "parameterization", "gating"}),
+        ("multi-hyena", {"decay", "length", "parameterization", "gating"}),
+        ("h3", {"decay", "length", "parameterization", "gating"}),
+        ("h3-conv", {"length", "regularization", "gating"}),
+        ("ckconv", {"length", "parameterization"}),
+        ("flexconv", {"decay", "length", "parameterization"}),
+        ("rwkv", {"decay", "gating"}),
         ("ema", {"decay", "length", "parameterization"}),
         ("base-conv", {"decay", "length", "parameterization", "gating"}),
         ("attention", set()),
@@ -126,7 +151,21 @@ def test_what_can_be_switched_off(name: str, has: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["s4", "s4-fout", "s4d", "s4d-inv", "s4d-real", "dss", "sgconv", "hyena", "ema"]
+    "name",
+    [
+        "s4",
+        "s4-fout",
+        "s4d",
+        "s4d-inv",
+        "s4d-real",
+        "dss",
+        "sgconv",
+        "hyena",
+        "hyena-3",
+        "multi-hyena",
+        "flexconv",
+        "ema",
+    ],
 )
 @pytest.mark.parametrize("length", [64, 256])
 def test_decay_off_is_strong_enough_to_test(name: str, length: int) -> None:

@@ -71,7 +71,7 @@ class Convolution(Mixer):
         else:
             self.register_buffer("skip", torch.ones(features) if spec.skip == "identity" else None)
         self.activation = ACTIVATIONS[spec.activation]
-        self.width, self.modes = layer.width, _recurrent_state(spec)
+        self.width, self.modes = layer.width, recurrent_state(spec.kernel)
 
     def forward(self, u: Tensor, mask: Tensor | None = None) -> Tensor:
         mask = None if mask is None or self.causal else mask.mT  # (B, 1, L)
@@ -111,9 +111,8 @@ class Convolution(Mixer):
         return inputs + self.gate.state_elements()
 
 
-def _recurrent_state(spec: LongConv) -> int | None:
+def recurrent_state(k: KernelSpec) -> int | None:
     """Real numbers in the state of one channel, None where the kernel is no sum of whole modes."""
-    k = spec.kernel
     maps = (k.smoothness, *k.steps())
     whole = isinstance(k.length, Full) and all(m.kind == "none" for m in maps)
     native = k.decay.needs_poles or k.decay.kind == "none"

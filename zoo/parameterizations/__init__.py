@@ -6,6 +6,7 @@ from zoo.parameterizations.dplr import Dplr
 from zoo.parameterizations.implicit import Implicit
 from zoo.parameterizations.modes import Modes, phi1
 from zoo.parameterizations.multiscale import Multiscale
+from zoo.parameterizations.shift import Shift
 
 __all__ = [
     "Atoms",
@@ -15,5 +16,6 @@ __all__ = [
     "Modes",
     "Multiscale",
     "Parameterization",
+    "Shift",
     "phi1",
 ]

@@ -1,10 +1,19 @@
 """Published systems by name, as values."""
 
 from zoo.model import ModelSpec
-from zoo.presets import attention, convolution, state_space
+from zoo.presets import attention, convolution, gated, state_space
 from zoo.presets.published import PRESETS, Published
 
-__all__ = ["Published", "attention", "convolution", "find", "names", "preset", "state_space"]
+__all__ = [
+    "Published",
+    "attention",
+    "convolution",
+    "find",
+    "gated",
+    "names",
+    "preset",
+    "state_space",
+]
 
 
 def names() -> tuple[str, ...]:

@@ -1,6 +1,5 @@
-"""Long convolutions, gated and not, and the baseline that has every property."""
+"""Long convolutions, and the baseline that has every property."""
 
-from zoo.channel_mixers import Mlp
 from zoo.kernel import KernelSpec
 from zoo.mixers import LongConv
 from zoo.model import ModelSpec
@@ -92,30 +91,6 @@ LONG_CONV = Published(
                 channels=2,
             ),
         ),
-    ),
-)
-
-HYENA = Published(
-    name="hyena",
-    paper="Poli et al. 2023, arXiv:2302.10866",
-    section="section 3 and appendix A; order 2 in the sense of the released code",
-    upstream="HazyResearch/safari src/models/sequence/hyena.py@c1b5c7b",
-    differs=(
-        "one long filter, as the code's order 2 (Algorithm 3 of the paper has two)",
-        "the filter's features are fixed (upstream trains them at 1e-5)",
-        "projections have PyTorch's own initial law; the filter has N(0, .02), as upstream's "
-        "language model gives to every linear layer",
-        "width 32, depth 2, MLP of ratio 2 (upstream 768 x 12, ratio 4)",
-    ),
-    value=ModelSpec(
-        mixers=(
-            LongConv(
-                kernel=KernelSpec(parameterization=Implicit(), decay=Exponential()),
-                gating=Multiplicative(short=3),
-                activation="none",
-            ),
-        ),
-        channel_mixer=Mlp(expand=2),
     ),
 )
 

@@ -4,6 +4,8 @@ from zoo.parameterizations import Dense
 from zoo.properties.decay import Decay, Exponential, NoDecay, PerMode, PerScale, PowerLaw
 from zoo.properties.gain import Gain, InitGain, NoGain, RawGain
 from zoo.properties.gating import Gating, NoGating
+from zoo.properties.gaussian import Gaussian
+from zoo.properties.graded import Graded
 from zoo.properties.length import Full, Length, Taps
 from zoo.properties.regularization import NoRegularization, Regularization, Squash
 from zoo.properties.smoothness import MovingAverage, NoSmoothing, Smoothness
@@ -27,6 +29,8 @@ __all__ = [
     "Full",
     "Gain",
     "Gating",
+    "Gaussian",
+    "Graded",
     "InitGain",
     "Length",
     "MovingAverage",
