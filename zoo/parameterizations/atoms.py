@@ -23,6 +23,7 @@ class Atoms(nn.Module):
 
     num_atoms: int = 1
     scale: int | None = None  # taps of the finest scale, where there are scales
+    nested = False  # whether all scales begin at lag 0
     reads_time = False  # whether a trained time step matters to it
 
     def atoms(self, grid: Grid, window: Window) -> Tensor:
@@ -48,11 +49,13 @@ class Atoms(nn.Module):
 class Parameterization(Spec):
     """What the free numbers of a kernel are.
 
-    kernel_lr: learning rate of what shapes the atoms (None: the model's); weight decay is 0.
+    kernel_lr: learning rate of what shapes the atoms (None: the model's).
+    kernel_weight_decay: whether the atoms have the model's weight decay (else 0).
     """
 
     poles: ClassVar[bool] = False
     kernel_lr: KernelRate | None = 1e-3
+    kernel_weight_decay: bool = False
 
     @property
     def has_poles(self) -> bool:

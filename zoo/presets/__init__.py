@@ -1,10 +1,19 @@
 """Published systems by name, as values."""
 
 from zoo.model import ModelSpec
-from zoo.presets import attention, convolution, state_space
+from zoo.presets import attention, convolution, long_range_arena, state_space
 from zoo.presets.published import PRESETS, Published
 
-__all__ = ["Published", "attention", "convolution", "find", "names", "preset", "state_space"]
+__all__ = [
+    "Published",
+    "attention",
+    "convolution",
+    "find",
+    "long_range_arena",
+    "names",
+    "preset",
+    "state_space",
+]
 
 
 def names() -> tuple[str, ...]:

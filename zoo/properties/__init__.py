@@ -5,7 +5,7 @@ from zoo.properties.decay import Decay, Exponential, NoDecay, PerMode, PerScale,
 from zoo.properties.gain import Gain, InitGain, NoGain, RawGain
 from zoo.properties.gating import Gating, NoGating
 from zoo.properties.length import Full, Length, Taps
-from zoo.properties.regularization import NoRegularization, Regularization, Squash
+from zoo.properties.regularization import KernelDropout, NoRegularization, Regularization, Squash
 from zoo.properties.smoothness import MovingAverage, NoSmoothing, Smoothness
 from zoo.spec import Spec
 
@@ -28,6 +28,7 @@ __all__ = [
     "Gain",
     "Gating",
     "InitGain",
+    "KernelDropout",
     "Length",
     "MovingAverage",
     "NoDecay",
