@@ -95,7 +95,7 @@ class Kernel(nn.Module):
             *(s.build(context.below(f"regularization{i}")) for i, s in enumerate(spec.steps()))
         )
         self.gain: nn.Module = nn.Identity()
-        self.decays = spec.parameterization.kernel_weight_decay
+        self.decays = spec.parameterization.kernel_weight_decay == "inherit"
 
     def settle(self, gain: Gain) -> None:
         """Fix the gain at the initial kernel, then let atoms and window take their final form."""

@@ -157,7 +157,7 @@ class Model(nn.Module):
 
         A parameter that declares its own rate (`kernel_lr`) has it, but never more than `lr`.
         Biases, norms, other vectors, positions and kernels have no weight decay; but a kernel has
-        where its spec says kernel_weight_decay=True.
+        where its spec says kernel_weight_decay=inherit.
         """
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for parameter in self.parameters():

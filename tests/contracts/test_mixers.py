@@ -224,7 +224,7 @@ def test_a_model_of_it_has_each_parameter_in_one_group(name: str) -> None:
     frozen = {id(p) for group in groups if not group["weight_decay"] for p in group["params"]}
     names = {id(p): key for key, p in model.named_parameters()}
     kernel = [p for key, p in model.named_parameters() if ".kernel." in key or ".taps" in key]
-    own = '"kernel_weight_decay":true' in spec.canonical()
+    own = '"kernel_weight_decay":"inherit"' in spec.canonical()
     assert {id(p) for p in kernel if not (own and "atoms" in names[id(p)])} <= frozen
     # All own rates are below the model's, and never above it.
     slow = model.parameter_groups(lr=1e-5, weight_decay=0.1)

@@ -272,8 +272,8 @@ def test_long_conv_and_hyena_have_no_weight_decay_on_their_kernels() -> None:
 @pytest.mark.parametrize("name", ["sgconv", "long-conv", "long-conv-butterfly", "hyena", "s4d"])
 def test_weight_decay_of_a_kernel_is_one_switch_for_any(name: str) -> None:
     """And it says what it says of the atoms alone: windows and time steps keep none."""
-    for allowed, decay in ((True, 0.05), (False, 0.0)):
-        value = replace_all(preset(name), "kernel_weight_decay", allowed)
+    for word, decay in (("inherit", 0.05), ("none", 0.0)):
+        value = replace_all(preset(name), "kernel_weight_decay", word)
         value = value.model_copy(update={"width": 8, "depth": 1})
         model = value.build(Context(num_inputs=5, num_outputs=5, length=40))
         for key, (_, found) in rates(model).items():
@@ -284,8 +284,8 @@ def test_weight_decay_of_a_kernel_is_one_switch_for_any(name: str) -> None:
 
 
 def test_a_switched_off_parameterization_keeps_the_weight_decay() -> None:
-    off = Dense(init="baseline").replacing(Multiscale(kernel_weight_decay=True))
-    assert off.kernel_weight_decay
+    off = Dense(init="baseline").replacing(Multiscale(kernel_weight_decay="inherit"))
+    assert off.kernel_weight_decay == "inherit"
     value = replace_all(preset("sgconv-text"), "parameterization", Dense(init="baseline"))
     value = value.model_copy(update={"width": 8, "depth": 1})
     model = value.build(Context(num_inputs=5, num_outputs=5, length=40))

@@ -353,7 +353,7 @@ def test_groups_have_the_rates_and_the_decay_that_parameters_ask_for() -> None:
 @pytest.mark.parametrize("name", names())
 def test_no_weight_decay_and_no_faster_rate_in_a_kernel(name: str) -> None:
     """Unless it is switched on."""
-    model = build(replace_all(narrow(name), "kernel_weight_decay", False))
+    model = build(replace_all(narrow(name), "kernel_weight_decay", "none"))
     for lr in (1e-4, 1e-2):
         for group in model.parameter_groups(lr=lr, weight_decay=0.1):
             inside = [

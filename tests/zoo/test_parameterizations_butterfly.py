@@ -87,11 +87,11 @@ def test_a_learned_transform_does_not_see_the_future():
 def test_parameterization_off_is_the_fixed_transform():
     context = KernelContext(3, 33, Draws(0))
     spec = KernelSpec(
-        parameterization=Butterfly(noise=0.2, std=1.0, kernel_weight_decay=True),
+        parameterization=Butterfly(noise=0.2, std=1.0, kernel_weight_decay="inherit"),
         regularization=Squash(threshold=0.1),
     )
     off = replace_all(spec, "parameterization", OFF["parameterization"])
-    assert off.parameterization.kernel_weight_decay
+    assert off.parameterization.kernel_weight_decay == "inherit"
     base, arm = spec.build(context), off.build(context)
     torch.testing.assert_close(arm(), base())
     assert [n for n, _ in arm.named_parameters()] == ["atoms.taps"]

@@ -7,7 +7,7 @@ Axes: D channels, N atoms per channel, L taps.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -50,12 +50,12 @@ class Parameterization(Spec):
     """What the free numbers of a kernel are.
 
     kernel_lr: learning rate of what shapes the atoms (None: the model's).
-    kernel_weight_decay: whether the atoms have the model's weight decay (else 0).
+    kernel_weight_decay: the atoms' own, 0 ("none"), or the model's ("inherit").
     """
 
     poles: ClassVar[bool] = False
     kernel_lr: KernelRate | None = 1e-3
-    kernel_weight_decay: bool = False
+    kernel_weight_decay: Literal["none", "inherit"] = "none"
 
     @property
     def has_poles(self) -> bool:

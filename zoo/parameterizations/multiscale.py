@@ -32,7 +32,7 @@ class Multiscale(Parameterization, kind="multiscale"):
              nearest).
     Differs: upstream multiplies scale i by m^(S-1-i) instead of alpha^i, alpha = 1/m (the same
              after its normalisation, which is gain=raw), and its kernel inherits weight decay
-             (kernel_weight_decay=True); cubic is not upstream's.
+             (kernel_weight_decay=inherit); cubic is not upstream's.
     """
 
     size: Annotated[int, Field(ge=1), Choice((1, 2, 4, 8, 16, 32, 64))] = 8
@@ -128,7 +128,12 @@ class NestedScales(Scales):
         return [0] * self.num_atoms
 
     def forward(self, grid: Grid, window: Window) -> Tensor:
-        return Atoms.forward(self, grid, window)
+        kernel, length = torch.zeros_like(grid.index), grid.length
+        windows = window(grid).expand(-1, self.num_atoms, -1)
+        for i, piece in enumerate(self.pieces()):  # one at a time: all are S times the kernel
+            part = piece[:, :length] * windows[:, i, : piece.shape[-1]]
+            kernel = kernel + nn.functional.pad(part, (0, length - part.shape[-1]))
+        return kernel
 
 
 def stretch(w: Tensor, ratio: int, interpolation: str) -> Tensor:

@@ -60,7 +60,7 @@ class LongConvSetting(NamedTuple):
 
 def sgconv(row: SgconvSetting) -> Published:
     """SGConv: scales times decay over their norm, in both directions."""
-    atoms = row.start.model_copy(update={"size": row.size, "kernel_weight_decay": True})
+    atoms = row.start.model_copy(update={"size": row.size, "kernel_weight_decay": "inherit"})
     return Published(
         name=f"sgconv-{row.task}",
         paper=SGCONV.paper,

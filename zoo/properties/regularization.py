@@ -13,7 +13,7 @@ from zoo.grid import KernelContext
 from zoo.spec import Range, Spec
 
 ENOUGH = 1000  # taps that tell
-ALIVE = 0.05  # least share of a kernel's initial energy in taps that can be trained
+ALIVE = 1e-3  # least share of a kernel's initial energy in taps that can be trained
 
 
 class Regularization(Spec):
@@ -33,8 +33,8 @@ class NoRegularization(Regularization, kind="none"):
 class Squash(Regularization, kind="squash"):
     """squash(k) = sign(k) max(|k| - threshold, 0), the proximal map of threshold |k|_1.
 
-    A tap below the threshold is 0 and has no gradient: a kernel that starts with hardly any taps
-    above it is refused when it is built.
+    A tap below the threshold is 0 and has no gradient: a kernel that starts with all its taps
+    below it is refused when it is built.
 
     Source:  Fu et al. 2023, arXiv:2302.06646, HazyResearch/safari (lambda; its class default .1
              kills a kernel of std .002 for good).
@@ -71,12 +71,12 @@ class KernelDropout(Regularization, kind="kernel-dropout"):
 
 
 def refuse_dead(before: Tensor, after: Tensor) -> None:
-    """A silent tap is never heard of again: most of the energy must be in taps that are not.
+    """A silent tap is never heard of again: some of the energy must be in others.
 
     Args:    before, after  the initial kernel around its regularizations    (D, L)
-    Raises:  ValueError where the taps that are left had less than 5 % of the energy: of white
-             taps of deviation s, from a threshold of about 2.8 s on. Of fewer than 1,000 taps
-             it may be chance.
+    Raises:  ValueError where the taps that are left had less than 1/1000 of the energy: of white
+             taps of deviation s, from a threshold of about 4 s on. Of fewer than 1,000 taps it
+             may be chance.
     """
     if before.is_meta or isinstance(before, FakeTensor) or before.numel() < ENOUGH:
         return
