@@ -83,7 +83,7 @@ def _list() -> Iterator[str]:
     import_components("zoo")
     yield "presets"
     for name in names():
-        yield f"  {name:<18}{find(name).paper}"
+        yield f"  {name:<22}{find(name).paper}"
     for slot in _slots():
         yield ""
         yield f"{slot.__name__}: {_about(slot)}"

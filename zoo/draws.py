@@ -91,6 +91,11 @@ def declare(parameter: nn.Parameter, lr: float | None = None) -> nn.Parameter:
     return parameter
 
 
+def allow_decay(parameter: nn.Parameter, *, allowed: bool) -> None:
+    """Let a declared parameter have the model's weight decay after all, or not."""
+    parameter.kernel_weight_decay = allowed  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def declare_all(module: nn.Module, lr: float | None = None) -> nn.Module:
     """Mark every parameter of a module."""
     for parameter in module.parameters():

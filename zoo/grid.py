@@ -81,6 +81,7 @@ class Window(nn.Module):
     """
 
     damping: float = 0.0
+    per_atom = False  # whether each atom has a window of its own, which one sum cannot carry
     reads_time = False  # whether a trained time step matters to it
 
     @property

@@ -16,13 +16,14 @@ import torch
 from pydantic import ValidatorFunctionWrapHandler, WrapValidator, model_validator
 from torch import Tensor, nn
 
+from zoo.draws import allow_decay
 from zoo.grid import FlatWindow, Grid, KernelContext, Window
 from zoo.parameterizations import Atoms, Dense, Parameterization
 from zoo.parameterizations.dense import NO_BASELINE
 from zoo.properties.decay import Decay, NoDecay
 from zoo.properties.gain import Gain, NoGain
 from zoo.properties.length import Full, Length, Times
-from zoo.properties.regularization import NoRegularization, Regularization
+from zoo.properties.regularization import NoRegularization, Regularization, refuse_dead
 from zoo.properties.smoothness import NoSmoothing, Smoothness
 from zoo.spec import Spec
 
@@ -94,22 +95,41 @@ class Kernel(nn.Module):
             *(s.build(context.below(f"regularization{i}")) for i, s in enumerate(spec.steps()))
         )
         self.gain: nn.Module = nn.Identity()
+        self.decays = spec.parameterization.kernel_weight_decay == "inherit"
 
     def settle(self, gain: Gain) -> None:
         """Fix the gain at the initial kernel, then let atoms and window take their final form."""
+        self.regularize.eval()  # nothing random
+        raw = self.raw(self.length)
+        whole = self.regularize(raw)
+        refuse_dead(raw, whole)
         uncut = self.sample(self.atoms.natural_length(self.length))
-        self.gain = gain.build(uncut, self.sample(self.length)[:, : self.taps])
+        self.gain = gain.build(uncut, whole[:, : self.taps])
+        self.regularize.train(self.training)
         self.atoms, self.window = self.atoms.settle(self.times(self.length), self.window)
         if self.reach < self.length:
             self.atoms.trim(self.reach)
         if not (self.atoms.reads_time or self.window.reads_time):
             self.times.freeze()
+        for parameter in self.atoms.parameters():
+            allow_decay(parameter, allowed=self.decays)
+
+    def raw(self, length: int) -> Tensor:
+        """The kernel before it is regularized: (D, length)."""
+        with full_precision(self.times.log_dt.device.type):
+            return self.smooth(self.atoms(self.times(length), self.window))
 
     def sample(self, length: int) -> Tensor:
         """The kernel before cut and gain: (D, length)."""
         with full_precision(self.times.log_dt.device.type):
-            grid = self.times(length)
-            return self.regularize(self.smooth(self.atoms(grid, self.window)))
+            return self.regularize(self.raw(length))
+
+    def whole(self) -> Tensor:
+        """The kernel as it is when no training drops any of it, detached: (D, taps)."""
+        self.regularize.eval()
+        k = self().detach()
+        self.regularize.train(self.training)
+        return k
 
     def forward(self) -> Tensor:
         """The kernel: (D, taps)."""

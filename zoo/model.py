@@ -144,10 +144,10 @@ class Model(nn.Module):
             raise ValueError(f"rows with head={head!r}, which answers for the whole sequence")
 
     def kernels(self) -> dict[str, Tensor]:
-        """Every convolution kernel by its module's path, detached: (channels, taps)."""
+        """Every convolution kernel by its module's path, detached, whole: (channels, taps)."""
         with torch.no_grad():
             return {
-                name: module().detach()
+                name: module.whole()
                 for name, module in self.named_modules()
                 if isinstance(module, Kernel)
             }
@@ -156,14 +156,16 @@ class Model(nn.Module):
         """Optimizer groups: each parameter in exactly one.
 
         A parameter that declares its own rate (`kernel_lr`) has it, but never more than `lr`.
-        Kernels, biases, norms, other vectors and positions have no weight decay.
+        Biases, norms, other vectors, positions and kernels have no weight decay; but a kernel has
+        where its spec says kernel_weight_decay=inherit.
         """
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for parameter in self.parameters():
             own = getattr(parameter, "kernel_lr", None)
+            kept = not hasattr(parameter, "kernel_lr")
             decays = (
                 parameter.dim() > 1
-                and not hasattr(parameter, "kernel_lr")
+                and getattr(parameter, "kernel_weight_decay", kept)
                 and parameter is not self.positions
             )
             key = (lr if own is None else min(own, lr), weight_decay if decays else 0.0)

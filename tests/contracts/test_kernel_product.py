@@ -28,15 +28,21 @@ CONTEXT = KernelContext(3, 40, Draws(11))
 def variants(slot: type[Spec]) -> list[Spec]:
     """Each registered class as it is, and with its trained form where it has one."""
     plain = [cls() for cls in slot.choices().values()]
-    return plain + [type(s)(learned=True) for s in plain if "learned" in type(s).model_fields]
+    learned = [type(s)(learned=True) for s in plain if "learned" in type(s).model_fields]
+    graded = [type(s)(fastest=1.5) for s in plain if "fastest" in type(s).model_fields]
+    return plain + learned + graded
 
 
 def parameterizations() -> dict[str, Spec]:
     """Each registered class, and what parameterization=off makes of it."""
     found: dict[str, Spec] = {}
     for kind, cls in Parameterization.choices().items():
-        found[kind] = cls()
-        found[f"{kind}-off"] = OFF["parameterization"].replacing(cls())
+        layouts = {"": cls()}
+        if "layout" in cls.model_fields:
+            layouts["-summed"] = cls(layout="summed")
+        for layout, spec in layouts.items():
+            found[f"{kind}{layout}"] = spec
+            found[f"{kind}{layout}-off"] = OFF["parameterization"].replacing(spec)
     return {name: spec for name, spec in found.items() if name != "dense-off"}
 
 
@@ -49,7 +55,9 @@ OUTER = list(
     )
 )
 DECAYS = {
-    f"{s.kind}{'-learned' if getattr(s, 'learned', False) else ''}": s for s in variants(Decay)
+    f"{s.kind}{'-learned' * getattr(s, 'learned', False)}"
+    f"{'-graded' * (getattr(s, 'fastest', None) is not None)}": s
+    for s in variants(Decay)
 }
 
 
@@ -69,7 +77,7 @@ def is_flat(spec: KernelSpec) -> bool:
     reach = spec.smoothness.radius if isinstance(spec.smoothness, MovingAverage) else 0
     taps = spec.length.cut(CONTEXT.length) + reach
     values = window_of(spec.parameterization, spec.decay, spec.length)[..., :taps]
-    return bool((values.amax(-1) - values.amin(-1)).max() < 1e-6)
+    return bool((values.amax((-1, -2)) - values.amin((-1, -2))).max() < 1e-6)
 
 
 @cache
@@ -90,7 +98,7 @@ def one_thread():
 
 @cache
 def built(spec: KernelSpec) -> torch.Tensor:
-    return spec.build(CONTEXT)().detach()
+    return spec.build(CONTEXT).whole()
 
 
 @pytest.mark.parametrize("decay", DECAYS)
@@ -104,7 +112,7 @@ def test_built_finite_differentiable_and_moved_by_decay_off_or_refused(name, dec
             assert spec
             continue
         accepted += 1
-        kernel = spec.build(CONTEXT)
+        kernel = spec.build(CONTEXT).eval()
         k = kernel()
         assert k.shape == (3, kernel.taps), spec
         assert torch.isfinite(k).all(), spec
@@ -145,4 +153,5 @@ def test_the_product_is_not_flat():
         if not isinstance(spec := outcome(parameterizations()["modes"], DECAYS[decay], outer), str)
         and is_flat(spec)
     }
-    assert flat == {("none", "full"), ("none", "taps"), ("per-scale", "taps")}
+    scales = {("per-scale", "taps"), ("per-scale-graded", "taps")}
+    assert flat == {("none", "full"), ("none", "taps"), *scales}

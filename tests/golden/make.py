@@ -524,6 +524,126 @@ def rwkv(rng, u):
     return p, np.zeros((0, 0)), (sigmoid(x["receptance"]) * y) @ p["output.weight"].T
 
 
+def both_ways(k, x):
+    """sum_{s <= t} k_{t-s} x_s + sum_{s > t} h_{s-t-1} x_s, k over h in one array (2 D, taps)."""
+    forward, backward = np.split(k, 2)
+    later = convolve(backward, x[:, ::-1])[:, ::-1]
+    return convolve(forward, x) + np.concatenate([later[:, 1:], np.zeros_like(x[:, :1])], 1)
+
+
+def power_law(exponent, length: int):
+    return (1 + np.arange(length)) ** -exponent
+
+
+def concatenated(w, s0: int, alpha):
+    """Scale i is d 2^s0, d 2^s0, 2 d 2^s0, ... taps long and weighs alpha^i, alpha (D, 1)."""
+    ratios = [2 ** (max(0, i - 1) + s0) for i in range(w.shape[1])]
+    return np.concatenate(
+        [alpha**i * interpolate(w[:, i], r) for i, r in enumerate(ratios)], axis=1
+    )
+
+
+def summed(w, alpha: float):
+    """Scale i is 2^i d taps long, from lag 0 on, and weighs alpha^i."""
+    k = np.zeros((w.shape[0], w.shape[2] * 2 ** (w.shape[1] - 1)))
+    for i in range(w.shape[1]):
+        piece = interpolate(w[:, i], 2**i)
+        k[:, : piece.shape[1]] += alpha**i * piece
+    return k
+
+
+def sgconv_summed(rng, u):
+    """As sgconv, with the scales one above the other."""
+    p: Arrays = {"w": rng.normal(size=(D, 4, 8)), "skip": rng.normal(size=D)}
+    draw_glu(p, rng)
+    return sgconv_layer(p, summed(p["w"], 0.5), u)
+
+
+def sgconv_learned_decay(rng, u):
+    """As sgconv, with (1 + t)^-a in the place of the powers of 1/2."""
+    p: Arrays = {"w": rng.normal(size=(D, 4, 8)), "skip": rng.normal(size=D)}
+    p["exponent"] = rng.uniform(0.5, 1.5, D)
+    draw_glu(p, rng)
+    raw = concatenated(p["w"], 0, 1.0)
+    return sgconv_layer(p, raw * power_law(p["exponent"][:, None], raw.shape[1]), u)
+
+
+def sgconv_of(size: int, scales: int, s0: int = 0, m=2.0, exponent: float = 0.0) -> Callable:
+    """In both directions; alpha = 1/m, m evenly spaced over the features where it is a pair."""
+
+    def formula(rng, u):
+        p: Arrays = {"w": rng.normal(size=(2 * D, scales, size)), "skip": rng.normal(size=D)}
+        draw_glu(p, rng)
+        alpha = np.tile(1 / np.linspace(*m, D), 2)[:, None] if isinstance(m, tuple) else 1 / m
+        raw = concatenated(p["w"], s0, alpha)
+        return sgconv_layer(p, raw * power_law(exponent, raw.shape[1]), u, both_ways)
+
+    return formula
+
+
+def draw_glu(p: Arrays, rng, fan_in: int = D) -> None:
+    draw_affine(p, rng, "output", fan_in, D)
+    draw_affine(p, rng, "gate", fan_in, D)
+
+
+def sgconv_layer(p: Arrays, raw, u, conv=convolve):
+    k = (raw / np.sqrt((raw**2).sum(1, keepdims=True)))[:, : u.shape[1]]
+    return p, k, glu(p, gelu(conv(k, u) + p["skip"] * u))
+
+
+def long_conv_of(threshold: float, *, two_sided: bool = False, std: float = 0.002) -> Callable:
+    """k = squash(taps), two filters a feature; no dropout, as when it answers."""
+
+    def formula(rng, u):
+        p: Arrays = {"skip": rng.normal(size=2 * D)}
+        p["taps"] = std * rng.normal(size=((4 if two_sided else 2) * D, u.shape[1]))
+        draw_glu(p, rng, 2 * D)
+        k, x = squash(p["taps"], threshold), np.concatenate([u, u], -1)
+        y = (both_ways if two_sided else convolve)(k, x)
+        return p, k, glu(p, gelu(y + p["skip"] * x))
+
+    return formula
+
+
+def long_conv_butterfly(rng, u):
+    """k = squash(first L of Re F^-1 G w): 128 = 16 x 8, index 8 a + b to frequency c + 16 e."""
+    p: Arrays = {"taps": 0.002 * rng.normal(size=(2 * D, L)), "skip": rng.normal(size=2 * D)}
+    for n in (8, 16):
+        exact = np.exp(-2j * np.pi * np.outer(np.arange(n), np.arange(n)) / n)
+        noise = rng.normal(size=(n, n)) + 1j * rng.normal(size=(n, n))
+        p[f"factor{n}"] = exact + 0.1 * noise
+    draw_glu(p, rng, 2 * D)
+    g = np.zeros((128, 128), complex)
+    for a in range(16):
+        for b in range(8):
+            for c in range(16):
+                for e in range(8):
+                    turn = np.exp(-2j * np.pi * b * c / 128)
+                    g[c + 16 * e, 8 * a + b] = p["factor8"][e, b] * turn * p["factor16"][c, a]
+    back = np.exp(2j * np.pi * np.outer(np.arange(128), np.arange(128)) / 128) / 128
+    k = squash((p["taps"] @ (back @ g).real[:L, :L].T), 0.001)
+    x = np.concatenate([u, u], -1)
+    return p, k, glu(p, gelu(convolve(k, x) + p["skip"] * x))
+
+
+def fir(rng, u):
+    """y = W (x0 (T_h + b) (x1 v)) + c, h of 64 taps."""
+    p: Arrays = {"taps": rng.normal(size=(D, 64)) / 8, "skip": rng.normal(size=D)}
+    draw_shorts(p, rng)
+    draw_affine(p, rng, "output", D, D)
+    v, x1, x0 = (short(p, name, u) for name in ("value", "pre", "post"))
+    y = x0 * (convolve(p["taps"], x1 * v) + p["skip"] * x1 * v)
+    return p, p["taps"], affine(p, "output", y)
+
+
+def base_conv_explicit(rng, u):
+    """(W u + b1) * (h * u + u + b2) + u, h free over its initial norm."""
+    p: Arrays = {"taps": rng.normal(size=(D, L)), "bias": rng.normal(size=D)}
+    draw_affine(p, rng, "output", D, D)
+    k = p["taps"] / np.sqrt((p["taps"] ** 2).sum(1, keepdims=True))
+    return p, k, affine(p, "output", u) * (convolve(k, u) + u + p["bias"]) + u
+
+
 MIXERS: dict[str, Callable] = {
     "s4d": s4d,
     "ema": ema,
@@ -549,7 +669,29 @@ NAMED: dict[str, Callable] = {
     "ckconv": ckconv,
     "flexconv": flexconv,
     "rwkv": rwkv,
+    "sgconv-two-sided": sgconv_of(size=8, scales=4),
+    "sgconv-summed": sgconv_summed,
+    "sgconv-learned-decay": sgconv_learned_decay,
+    "sgconv-listops": sgconv_of(size=1, scales=7),
+    "sgconv-text": sgconv_of(size=2, scales=6),
+    "sgconv-retrieval": sgconv_of(size=1, scales=7),
+    "sgconv-image": sgconv_of(size=32, scales=3, m=1.0, exponent=1.0),
+    "sgconv-pathfinder": sgconv_of(size=32, scales=3),
+    "sgconv-path-x": sgconv_of(size=64, scales=3, s0=1, m=(1, 3)),
+    "long-conv-geometric": long_conv_of(0.001, std=0.02),
+    "long-conv-butterfly": long_conv_butterfly,
+    "long-conv-listops": long_conv_of(0.002),
+    "long-conv-text": long_conv_of(0.003),
+    "long-conv-retrieval": long_conv_of(0.004),
+    "long-conv-image": long_conv_of(0.003),
+    "long-conv-pathfinder": long_conv_of(0.001, two_sided=True),
+    "long-conv-path-x": long_conv_of(0.001, two_sided=True),
+    "long-conv-scifar": long_conv_of(0.001),
+    "fir": fir,
+    "base-conv-explicit": base_conv_explicit,
 }
+# Long enough for several scales, and for taps beyond the last one of a cut kernel.
+LENGTHS = {"sgconv-image": 101, "sgconv-pathfinder": 101, "sgconv-path-x": 300, "fir": 70}
 
 
 def main(folder: Path) -> None:
@@ -558,7 +700,7 @@ def main(folder: Path) -> None:
     streams += [[20260, *name.encode()] for name in NAMED]
     for stream, (name, formula) in zip(streams, (MIXERS | NAMED).items(), strict=True):
         rng = np.random.default_rng(stream)
-        u = rng.normal(size=(B, L, D))
+        u = rng.normal(size=(B, LENGTHS.get(name, L), D))
         parameters, k, y = formula(rng, u)
         file = folder / f"{name}.npz"
         np.savez(file, u=u, k=k, y=y, **{f"p.{n}": v for n, v in parameters.items()})

@@ -11,7 +11,7 @@ from torch.func import functional_call
 from zoo.draws import Draws
 from zoo.grid import FlatWindow, Grid, KernelContext
 from zoo.kernel import KernelSpec
-from zoo.parameterizations import Dense, Implicit, Modes, Multiscale
+from zoo.parameterizations import Butterfly, Dense, Implicit, Modes, Multiscale
 from zoo.properties import (
     ALIASES,
     OFF,
@@ -39,6 +39,9 @@ SMALL = {
     "geometric": Dense(init="geometric"),
     "multiscale": Multiscale(size=4),
     "nearest": Multiscale(size=3, interpolation="nearest", init_scale=1),
+    "cubic": Multiscale(size=4, interpolation="cubic", init="cosine"),
+    "summed": Multiscale(size=4, layout="summed"),
+    "butterfly": Butterfly(std=0.5, noise=0.1),
     "implicit": Implicit(features=3, width=4, depth=1),
     "modes": Modes(num_modes=5),
     "zoh-real": Modes(num_modes=5, spectrum="real"),

@@ -32,6 +32,12 @@ def tokens(*shape: int, seed: int = 0) -> Tensor:
     return torch.randint(0, V, shape, generator=torch.Generator().manual_seed(seed))
 
 
+def narrow(name: str) -> ModelSpec:
+    """A preset of published size, small enough to build in no time."""
+    value = preset(name)
+    return value.model_copy(update={"width": min(value.width, 64), "depth": min(value.depth, 2)})
+
+
 def context(head: Any, **fields: Any) -> Context:
     return Context(num_inputs=V, num_outputs=5, length=L, head=head, **fields)
 
@@ -108,14 +114,16 @@ def test_unfolding_reads_the_last_state_only() -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_a_shorter_sequence_is_the_beginning_of_a_longer(name: str) -> None:
-    model, x = build(preset(name)).double(), tokens(2, L)
+    model, x = build(narrow(name)).double().eval(), tokens(2, L)
+    if not all(block.mixer.causal for block in model.blocks):
+        pytest.skip("sees both ways")
     torch.testing.assert_close(model(x[:, :6]), model(x)[:, :6], rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize("name", names())
 def test_too_long_is_one_line(name: str) -> None:
     with pytest.raises(ValueError, match=f"length {L + 1} is above {L}") as caught:
-        build(preset(name))(tokens(1, L + 1))
+        build(narrow(name))(tokens(1, L + 1))
     assert "\n" not in str(caught.value)
 
 
@@ -191,7 +199,7 @@ def test_attention_with_heads_is_softmax_per_head(num_heads: int) -> None:
 @pytest.mark.parametrize("field", OFF)
 def test_switching_a_property_moves_nothing_else(name: str, field: str) -> None:
     """The paired design: outside of what a property touches, both arms start equal, bit for bit."""
-    base = preset(name)
+    base = narrow(name)
     arm = replace_all(base, field, OFF[field])
     one, two = build(base, seed=3).state_dict(), build(arm, seed=3).state_dict()
     gates, kernels = (".gate.", ".mixer.key_", ".mixer.parts."), ("kernel.", ".mixer.window.")
@@ -345,7 +353,8 @@ def test_groups_have_the_rates_and_the_decay_that_parameters_ask_for() -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_no_weight_decay_and_no_faster_rate_in_a_kernel(name: str) -> None:
-    model = build(preset(name))
+    """Unless it is switched on."""
+    model = build(replace_all(narrow(name), "kernel_weight_decay", "none"))
     for lr in (1e-4, 1e-2):
         for group in model.parameter_groups(lr=lr, weight_decay=0.1):
             inside = [
@@ -374,8 +383,8 @@ def test_dropout_follows_the_global_generator() -> None:
 def test_meta_build_has_the_names_and_shapes_of_the_real_one() -> None:
     for name in names():
         with torch.device("meta"):
-            pretended = build(preset(name))
-        real = build(preset(name)).state_dict()
+            pretended = build(narrow(name))
+        real = build(narrow(name)).state_dict()
         shapes = {key: value.shape for key, value in pretended.state_dict().items()}
         assert all(value.is_meta for value in pretended.state_dict().values())
         assert shapes == {key: value.shape for key, value in real.items()}

@@ -103,6 +103,35 @@ def test_per_scale_steps_where_the_scales_of_the_atoms_do():
     np.testing.assert_array_equal(w, dense)
 
 
+def test_graded_speeds_have_evenly_spaced_multipliers():
+    """Path-X of SGConv: m = linspace(1, 3, H), alpha = 1/m; the same features in each direction."""
+    module, w = window(PerScale(speed=0.0, fastest=math.log2(3), size=4), 5, 40)
+    scale = np.floor(np.log2(np.maximum(np.arange(40) / 4, 0.5))) + 1
+    expected = np.linspace(1, 3, 5)[:, None] ** -scale
+    np.testing.assert_allclose(w[:, 0], expected, rtol=1e-6)
+    assert [n for n, _ in module.named_buffers() if n in module.state_dict()] == ["speeds"]
+    spec = KernelSpec(decay=PerScale(speed=0.5, fastest=2.0))
+    both = spec.build(KernelContext(6, 40, Draws(0), copies=2)).window
+    assert torch.equal(both.speeds[:3], both.speeds[3:])
+    assert both.speeds.flatten().tolist()[:3:2] == pytest.approx([0.5, 2.0])
+
+
+def test_equal_speeds_are_one_speed():
+    _, graded = window(PerScale(speed=0.75, fastest=0.75), 3, 100)
+    _, one = window(PerScale(speed=0.75), 3, 100)
+    np.testing.assert_allclose(graded, np.broadcast_to(one, graded.shape), rtol=1e-6)
+    with pytest.raises(ValueError, match=r"fastest=0\.5 is below speed=1\.0: lower speed"):
+        PerScale(fastest=0.5)
+
+
+def test_summed_scales_have_a_power_each():
+    """alpha^i on all the steps that scale i covers, which are all of its taps."""
+    module, w = window(PerScale(speed=1.5), 2, 30, Multiscale(size=4, layout="summed"))
+    assert module.per_atom
+    assert w.shape == (1, 4, 30)
+    np.testing.assert_allclose(w[0], (2**-1.5) ** np.arange(4)[:, None] * np.ones(30))
+
+
 def test_power_law_is_in_steps():
     _, w = window(PowerLaw(exponent=0.5), 2, 50, times=Full(time="sequence"))
     np.testing.assert_allclose(w[0, 0], (1 + np.arange(50)) ** -0.5, rtol=1e-12)
@@ -117,6 +146,17 @@ def test_learned_power_law_draws_one_exponent_per_channel():
     assert 0.2 <= a.min() < 0.25
     assert 0.75 < a.max() <= 0.8
     np.testing.assert_allclose(w[:, 0], (1 + np.arange(9)) ** -a, rtol=1e-12)
+
+
+@pytest.mark.parametrize("learned", [True, False])
+@pytest.mark.parametrize("drawn", [True, False])
+def test_power_law_per_feature_or_one_trained_or_fixed(learned, drawn):
+    module, w = window(PowerLaw(exponent=0.7, learned=learned, drawn=drawn), 50, 9)
+    assert len(list(module.parameters())) == int(learned)
+    assert module.exponent.shape == ((50, 1) if learned or drawn else (1, 1))
+    assert (float(module.exponent.detach().std(correction=0)) > 0.1) == drawn
+    if not drawn:
+        np.testing.assert_allclose(w[0, 0], (1 + np.arange(9)) ** -0.7, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,21 @@ from scipy.special import erfc
 from zoo.draws import Draws
 from zoo.grid import KernelContext
 from zoo.kernel import KernelSpec
+from zoo.mixers import LayerContext, LongConv
+from zoo.model import ModelSpec
 from zoo.parameterizations import Dense, Multiscale
 from zoo.properties import (
     OFF,
     Full,
     InitGain,
+    KernelDropout,
     MovingAverage,
     NoGain,
     RawGain,
     Squash,
     Taps,
 )
+from zoo.spec import Context
 
 CONTEXT = KernelContext(4, 30, Draws(0))
 
@@ -133,6 +137,63 @@ def test_squash_has_no_gradient_where_it_is_zero():
     k = noise(1000).requires_grad_()
     squash(0.5, k).sum().backward()
     assert torch.equal(k.grad, (k.detach().abs() > 0.5).double())
+
+
+def test_kernel_dropout_is_off_unless_it_trains_and_keeps_the_mean():
+    drop = KernelDropout(p=0.3).build(CONTEXT)
+    k = noise(40, 5000).abs()
+    torch.manual_seed(0)
+    dropped = drop(k)
+    alive = dropped != 0
+    torch.testing.assert_close(dropped[alive], k[alive] / 0.7)
+    assert float(alive.double().mean()) == pytest.approx(0.7, abs=0.01)
+    assert torch.equal(drop.eval()(k), k)
+
+
+def test_kernel_dropout_draws_once_a_step_for_the_whole_batch():
+    spec = LongConv(
+        kernel=KernelSpec(parameterization=Dense(std=1.0), regularization=KernelDropout(p=0.5)),
+        activation="none",
+    )
+    mixer = spec.build(LayerContext(width=4, length=30, draws=Draws(0)))
+    u = noise(1, 30, 4).float().expand(3, -1, -1)
+    first, second = mixer(u), mixer(u)
+    torch.testing.assert_close(first[0], first[2])
+    assert not torch.allclose(first, second)
+
+
+def test_kernel_dropout_moves_neither_the_gain_nor_what_is_measured():
+    fields = {"parameterization": Dense(std=1.0), "gain": InitGain()}
+    plain = KernelSpec(**fields).build(CONTEXT)
+    dropped = KernelSpec(**fields, regularization=KernelDropout(p=0.5)).build(CONTEXT)
+    assert dropped.training
+    assert dropped.regularize.training
+    assert torch.equal(dropped.whole(), plain.whole())
+    assert dropped.regularize.training
+    assert not torch.equal(dropped(), dropped())
+    model = ModelSpec(mixers=(LongConv(kernel=KernelSpec(regularization=KernelDropout())),))
+    built = model.build(Context(num_inputs=3, num_outputs=3, length=30))
+    for a, b in zip(built.kernels().values(), built.kernels().values(), strict=True):
+        assert torch.equal(a, b)
+    assert built.training
+
+
+def test_regularizations_are_applied_in_order():
+    """Of p = 1/2: dropout(squash(k)) is 2 (|k| - lambda), squash(dropout(k)) is 2 |k| - lambda."""
+    k, half = noise(100, 100), KernelDropout(p=0.5)
+    torch.manual_seed(1)
+    after = half.build(CONTEXT)(squash(0.5, k))
+    torch.manual_seed(1)
+    before = squash(0.5, half.build(CONTEXT)(k))
+    alive = (after != 0) & (before != 0)
+    torch.testing.assert_close(after[alive].abs(), 2 * (k[alive].abs() - 0.5))
+    torch.testing.assert_close(before[alive].abs(), 2 * k[alive].abs() - 0.5)
+    spec = KernelSpec(parameterization=Dense(std=1.0), regularization=(Squash(threshold=0.5), half))
+    kernel, bare = (s.build(CONTEXT) for s in (spec, KernelSpec(parameterization=Dense(std=1.0))))
+    torch.manual_seed(1)
+    whole, found = bare().detach(), kernel().detach()
+    alive = found != 0
+    torch.testing.assert_close(found[alive].abs(), 2 * (whole[alive].abs() - 0.5))
 
 
 # gain

@@ -1,6 +1,7 @@
-"""What the free numbers of a kernel are: dense taps, scales, an MLP, modes, state-space systems."""
+"""What the free numbers of a kernel are: taps, a butterfly, scales, an MLP, modes, systems."""
 
 from zoo.parameterizations.atoms import Atoms, Parameterization
+from zoo.parameterizations.butterfly import Butterfly
 from zoo.parameterizations.dense import Dense
 from zoo.parameterizations.dplr import Dplr
 from zoo.parameterizations.implicit import Implicit
@@ -10,6 +11,7 @@ from zoo.parameterizations.shift import Shift
 
 __all__ = [
     "Atoms",
+    "Butterfly",
     "Dense",
     "Dplr",
     "Implicit",

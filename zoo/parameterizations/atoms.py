@@ -7,7 +7,7 @@ Axes: D channels, N atoms per channel, L taps.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ class Atoms(nn.Module):
 
     num_atoms: int = 1
     scale: int | None = None  # taps of the finest scale, where there are scales
+    nested = False  # whether all scales begin at lag 0
     reads_time = False  # whether a trained time step matters to it
     native_rate = 0.5  # rate of the poles that the method starts with, where there are poles
 
@@ -54,11 +55,13 @@ class Atoms(nn.Module):
 class Parameterization(Spec):
     """What the free numbers of a kernel are.
 
-    kernel_lr: learning rate of what shapes the atoms (None: the model's); weight decay is 0.
+    kernel_lr: learning rate of what shapes the atoms (None: the model's).
+    kernel_weight_decay: the atoms' own, 0 ("none"), or the model's ("inherit").
     """
 
     poles: ClassVar[bool] = False
     kernel_lr: KernelRate | None = 1e-3
+    kernel_weight_decay: Literal["none", "inherit"] = "none"
 
     @property
     def has_poles(self) -> bool:

@@ -13,6 +13,8 @@ from zoo.grid import FlatWindow, Grid, KernelContext, Window
 from zoo.parameterizations.atoms import Atoms, Parameterization
 from zoo.spec import Range
 
+KEPT = ("kernel_lr", "kernel_weight_decay")
+
 
 class Dense(Parameterization, kind="dense"):
     """k[d, l] = w[d, l].
@@ -43,8 +45,8 @@ class Dense(Parameterization, kind="dense"):
             return self
         if isinstance(old, Dense):
             return old  # pyright: ignore[reportReturnType]
-        rate = {} if "kernel_lr" in self.model_fields_set else {"kernel_lr": old.kernel_lr}
-        return self.model_copy(update={"baseline": old, **rate})
+        kept = {name: getattr(old, name) for name in KEPT if name not in self.model_fields_set}
+        return self.model_copy(update={"baseline": old, **kept})
 
     def build(self, context: KernelContext) -> Atoms:
         if self.init == "baseline":
@@ -95,6 +97,7 @@ class Sampled(Atoms):
         self.baseline, self.lr = baseline, lr
         self.num_atoms, self.scale = baseline.num_atoms, baseline.scale
         self.native_rate = baseline.native_rate
+        self.nested = baseline.nested
 
     def forward(self, grid: Grid, window: Window) -> Tensor:
         return self.baseline(grid, window)
@@ -103,7 +106,7 @@ class Sampled(Atoms):
         return self.baseline.natural_length(length)
 
     def settle(self, grid: Grid, window: Window) -> tuple[Atoms, Window]:
-        native = window.damping != 0
+        native = window.damping != 0 or window.per_atom
         with torch.no_grad():
             taps = self.baseline(grid, window if native else FlatWindow())
         return FreeTaps(taps, self.lr), FlatWindow() if native else window

@@ -1,7 +1,7 @@
 """Published systems by name, as values."""
 
 from zoo.model import ModelSpec
-from zoo.presets import attention, convolution, gated, state_space
+from zoo.presets import attention, convolution, gated, long_range_arena, state_space
 from zoo.presets.published import PRESETS, Published
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "convolution",
     "find",
     "gated",
+    "long_range_arena",
     "names",
     "preset",
     "state_space",

@@ -1,11 +1,12 @@
 """Long convolutions, and the baseline that has every property."""
 
+from zoo.channel_mixers import Mlp
 from zoo.kernel import KernelSpec
 from zoo.mixers import LongConv
 from zoo.model import ModelSpec
-from zoo.parameterizations import Dense, Implicit, Multiscale
+from zoo.parameterizations import Butterfly, Dense, Implicit, Multiscale
 from zoo.presets.published import Published
-from zoo.properties.decay import Exponential, PerScale
+from zoo.properties.decay import Exponential, PerScale, PowerLaw
 from zoo.properties.gain import InitGain, RawGain
 from zoo.properties.gating import Glu, LinearGating, Multiplicative
 from zoo.properties.length import Full, Taps
@@ -70,6 +71,73 @@ SGCONV = Published(
     ),
 )
 
+SGCONV_TWO_SIDED = Published(
+    name="sgconv-two-sided",
+    paper=SGCONV.paper,
+    section="section 3, mode cat_randn, decay 1/t, as on Long Range Arena",
+    upstream=SGCONV.upstream,
+    differs=(
+        "alpha^i instead of m^(S-1-i), the same after the division by the initial norm",
+        "each of the two kernels has a gain of its own (upstream: the same)",
+        "no weight decay on the kernel (upstream inherits it)",
+        "width 32, depth 2, pre-norm with layer norm; 8 numbers a scale (upstream 1 to 64)",
+    ),
+    value=ModelSpec(
+        mixers=(
+            LongConv(
+                kernel=KernelSpec(
+                    parameterization=Multiscale(size=8), decay=PerScale(speed=1.0), gain=RawGain()
+                ),
+                gating=Glu(),
+                direction="two_sided",
+            ),
+        ),
+    ),
+)
+
+SGCONV_SUMMED = Published(
+    name="sgconv-summed",
+    paper=SGCONV.paper,
+    section="released code, mode sum_randn: scales one above the other",
+    upstream=SGCONV.upstream,
+    differs=SGCONV.differs,
+    value=ModelSpec(
+        mixers=(
+            LongConv(
+                kernel=KernelSpec(
+                    parameterization=Multiscale(size=8, layout="summed"),
+                    decay=PerScale(speed=1.0),
+                    gain=RawGain(),
+                ),
+                gating=Glu(),
+            ),
+        ),
+    ),
+)
+
+SGCONV_LEARNED_DECAY = Published(
+    name="sgconv-learned-decay",
+    paper=SGCONV.paper,
+    section="released code, mode cat_randn_learnable: (1 + t)^-a, a trained for each feature",
+    upstream=SGCONV.upstream,
+    differs=(
+        *SGCONV.differs,
+        "a from U[.5, 1.5] (the released configurations only have a = 1, fixed)",
+    ),
+    value=ModelSpec(
+        mixers=(
+            LongConv(
+                kernel=KernelSpec(
+                    parameterization=Multiscale(size=8),
+                    decay=PowerLaw(learned=True, low=0.5, high=1.5),
+                    gain=RawGain(),
+                ),
+                gating=Glu(),
+            ),
+        ),
+    ),
+)
+
 LONG_CONV = Published(
     name="long-conv",
     paper="Fu et al. 2023, arXiv:2302.06646",
@@ -91,6 +159,75 @@ LONG_CONV = Published(
                 channels=2,
             ),
         ),
+    ),
+)
+
+LONG_CONV_GEOMETRIC = Published(
+    name="long-conv-geometric",
+    paper=LONG_CONV.paper,
+    section="section 3, geometric decay at initialisation (double_exp in the code) with Squash",
+    upstream=LONG_CONV.upstream,
+    differs=LONG_CONV.differs,
+    value=ModelSpec(
+        mixers=(
+            LongConv(
+                kernel=KernelSpec(
+                    parameterization=Dense(init="geometric", std=0.02),
+                    regularization=Squash(threshold=0.001),
+                ),
+                gating=Glu(),
+                channels=2,
+            ),
+        ),
+    ),
+)
+
+LONG_CONV_BUTTERFLY = Published(
+    name="long-conv-butterfly",
+    paper=LONG_CONV.paper,
+    section="section 3.3, learned butterfly transform",
+    upstream="HazyResearch/safari src/models/sequence/block_fft.py@26f6223, "
+    "src/models/sequence/long_conv.py@bf27ebe",
+    differs=(
+        "the transform of the kernel is learned, that of the input is not: with both the layer is "
+        "no convolution",
+        "taps that the transform puts beyond the sequence are cut (upstream: they see the future)",
+        *LONG_CONV.differs,
+    ),
+    value=ModelSpec(
+        mixers=(
+            LongConv(
+                kernel=KernelSpec(
+                    parameterization=Butterfly(std=0.002), regularization=Squash(threshold=0.001)
+                ),
+                gating=Glu(),
+                channels=2,
+            ),
+        ),
+    ),
+)
+
+FIR = Published(
+    name="fir",
+    paper="Poli et al. 2023, arXiv:2302.10866",
+    section='section 4.1, "Conv1d": the operator of Hyena with an explicit filter of 64 taps',
+    upstream="HazyResearch/safari src/models/sequence/hyena.py@c1b5c7b",
+    differs=(
+        "upstream has no code for this arm; taps have the variance of PyTorch's Conv1d",
+        "otherwise as hyena",
+        "width 32, depth 2, MLP of ratio 2 (upstream's recall: 64, 2)",
+    ),
+    value=ModelSpec(
+        mixers=(
+            LongConv(
+                kernel=KernelSpec(
+                    parameterization=Dense(std=(3 * 64) ** -0.5), length=Taps(taps=64)
+                ),
+                gating=Multiplicative(short=3),
+                activation="none",
+            ),
+        ),
+        channel_mixer=Mlp(expand=2),
     ),
 )
 
@@ -124,6 +261,48 @@ BASE_CONV = Published(
                     ),
                     decay=Exponential(),
                 ),
+                gating=LinearGating(),
+                activation="none",
+                skip="identity",
+            ),
+        ),
+    ),
+)
+
+BASE_CONV_SHORT = Published(
+    name="base-conv-short",
+    paper=BASE_CONV.paper,
+    section="section 4 and appendix, kernel sizes [3, 3]",
+    upstream=BASE_CONV.upstream,
+    differs=BASE_CONV.differs,
+    value=ModelSpec(mixers=BASE_CONV.value.mixers[:1]),
+)
+
+BASE_CONV_LONG = Published(
+    name="base-conv-long",
+    paper=BASE_CONV.paper,
+    section="section 4 and appendix, kernel sizes [-1, -1]",
+    upstream=BASE_CONV.upstream,
+    differs=BASE_CONV.differs,
+    value=ModelSpec(mixers=BASE_CONV.value.mixers[1:]),
+)
+
+BASE_CONV_EXPLICIT = Published(
+    name="base-conv-explicit",
+    paper=BASE_CONV.paper,
+    section="section 4 and appendix, kernel sizes [3, -1], implicit_long_conv=False",
+    upstream=BASE_CONV.upstream,
+    differs=(
+        *BASE_CONV.differs[:3],
+        "the long filter is N(0, 1) over its initial norm (upstream: as it is, so that outputs "
+        "grow with the square root of the length)",
+        "width 32 (upstream 64 to 512)",
+    ),
+    value=ModelSpec(
+        mixers=(
+            BASE_CONV.value.mixers[0],
+            LongConv(
+                kernel=KernelSpec(parameterization=Dense(std=1.0), gain=InitGain()),
                 gating=LinearGating(),
                 activation="none",
                 skip="identity",

@@ -7,7 +7,7 @@ from zoo.properties.gating import Gating, NoGating
 from zoo.properties.gaussian import Gaussian
 from zoo.properties.graded import Graded
 from zoo.properties.length import Full, Length, Taps
-from zoo.properties.regularization import NoRegularization, Regularization, Squash
+from zoo.properties.regularization import KernelDropout, NoRegularization, Regularization, Squash
 from zoo.properties.smoothness import MovingAverage, NoSmoothing, Smoothness
 from zoo.spec import Spec
 
@@ -32,6 +32,7 @@ __all__ = [
     "Gaussian",
     "Graded",
     "InitGain",
+    "KernelDropout",
     "Length",
     "MovingAverage",
     "NoDecay",

@@ -156,41 +156,96 @@ class PerScale(Decay, kind="per-scale"):
 
     Scale 0 covers the first `size` steps, scale i > 0 the steps from size 2^(i-1) to size 2^i.
     A function of time, so it means the same for every parameterization. size=None: the
-    parameterization's own finest scale, 16 where it has none.
+    parameterization's own scales; 16 steps where it has none. Summed scales all cover step l, and
+    each keeps its own alpha^i.
+
+    fastest: 1/alpha is evenly spaced over the features from 2^speed to 2^fastest; None: one alpha.
 
     Source:  Li et al. 2023, arXiv:2210.09298, ctlllll/SGConv (its m is 2^speed).
     """
 
     speed: Annotated[float, Field(ge=0), Range(0.0, 2.0)] = 1.0
     size: Annotated[int, Field(ge=1)] | None = None
+    fastest: Annotated[float, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.fastest is not None and self.fastest < self.speed:
+            raise ValueError(f"fastest={self.fastest} is below speed={self.speed}: lower speed")
+        return self
 
     def build(self, context: KernelContext, atoms: Atoms) -> Window:
-        return Staircase(self.speed, self.size or atoms.scale or SCALE)
+        speed = self.speed if self.fastest is None else graded(self.speed, self.fastest, context)
+        if atoms.nested and self.size is None:
+            return AtomPowers(speed, atoms.num_atoms)
+        return Staircase(speed, self.size or atoms.scale or SCALE)
 
 
-class Staircase(FlatWindow):
-    """2^(-speed i)."""
+def graded(first: float, last: float, context: KernelContext) -> Tensor:
+    """log2 m, m evenly spaced over the features from 2^first to 2^last: (D, 1, 1)."""
+    m = torch.linspace(2**first, 2**last, context.features, dtype=torch.float64)
+    return torch.log2(m).float().repeat(context.copies)[:, None, None]
 
-    def __init__(self, speed: float, size: int) -> None:
+
+class ScalePowers(FlatWindow):
+    """2^(-speed i), i counting scales."""
+
+    speeds: Tensor | None  # (D, 1, 1) where they differ
+
+    def __init__(self, speed: float | Tensor) -> None:
         super().__init__()
-        self.speed, self.size = speed, size
+        several = isinstance(speed, Tensor)
+        self.speed = 0.0 if several else speed
+        self.register_buffer("speeds", speed if several else None)
+
+    def powers(self, i: Tensor) -> Tensor:
+        """Args: i (N | 1, L | 1). Returns: (D | 1, N | 1, L | 1)."""
+        speed = self.speed if self.speeds is None else self.speeds
+        return torch.exp2(-speed * i[None])
+
+
+class Staircase(ScalePowers):
+    """The scale is a function of time."""
+
+    def __init__(self, speed: float | Tensor, size: int) -> None:
+        super().__init__(speed)
+        self.size = size
 
     def forward(self, grid: Grid) -> Tensor:
         edges = [self.size]
         while edges[-1] * 2 < grid.length:
             edges.append(edges[-1] * 2)
         scale = sum((grid.index >= edge).to(grid.step.dtype) for edge in edges)
-        return torch.exp2(-self.speed * torch.as_tensor(scale))[None, None]
+        return self.powers(torch.as_tensor(scale)[None])
+
+
+class AtomPowers(ScalePowers):
+    """Every scale covers every time: one window for each."""
+
+    per_atom = True
+
+    def __init__(self, speed: float | Tensor, num_atoms: int) -> None:
+        super().__init__(speed)
+        self.num_atoms = num_atoms
+
+    def forward(self, grid: Grid) -> Tensor:
+        i = torch.arange(self.num_atoms, dtype=grid.step.dtype, device=grid.step.device)
+        return self.powers(i[:, None]).expand(-1, -1, grid.length)
 
 
 class PowerLaw(Decay, kind="power-law"):
-    """w(l) = (1 + l)^(-a), l in steps; a = `exponent`, or learned per channel from U[low, high].
+    """w(l) = (1 + l)^(-a), l in steps; one a = `exponent`, or one per channel from U[low, high].
+
+    drawn: whether a is drawn per channel (None: where it is learned). learned: whether it is
+    trained, at the rate kernel_lr and without weight decay.
 
     Source:  Li et al. 2023, arXiv:2210.09298, ctlllll/SGConv (modes "learnable" and "fixed").
+    Differs: one a per kernel; upstream's features share theirs over filters and directions.
     """
 
     exponent: Annotated[float, Field(ge=0), Range(0.0, 2.0)] = 1.0
     learned: bool = False
+    drawn: bool | None = None
     low: Annotated[float, Field(ge=0)] = 0.5
     high: Annotated[float, Field(ge=0)] = 1.5
     kernel_lr: KernelRate | None = 1e-3
@@ -202,12 +257,13 @@ class PowerLaw(Decay, kind="power-law"):
         return self
 
     def build(self, context: KernelContext, atoms: Atoms) -> Window:
-        if not self.learned:
-            return PowerWindow(torch.full((1, 1), self.exponent), learned=False, lr=None)
-        exponent = context.draws.uniform(
-            "exponent", context.channels, 1, low=self.low, high=self.high
-        )
-        return PowerWindow(exponent, learned=True, lr=self.kernel_lr)
+        drawn = self.learned if self.drawn is None else self.drawn
+        shape = (context.channels, 1) if drawn or self.learned else (1, 1)
+        if drawn:
+            exponent = context.draws.uniform("exponent", *shape, low=self.low, high=self.high)
+        else:
+            exponent = torch.full(shape, self.exponent)
+        return PowerWindow(exponent, learned=self.learned, lr=self.kernel_lr)
 
 
 class PowerWindow(FlatWindow):
