@@ -113,11 +113,20 @@ def overview(
         axes.imshow(colours, aspect="auto", interpolation="nearest")
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
-                ink = "#ffffff" if darkness[row, column] > 0.55 else "#000000"
+                ink = ink_on(colours[row, column])
                 axes.text(column, row, _cell(value), ha="center", va="center", color=ink,
                           fontsize=venue().small)  # fmt: skip
         _frame(axes, arms, tasks)
         return figure
+
+
+def ink_on(colour: np.ndarray) -> str:
+    """Black or white, whichever has the greater contrast with an sRGB colour. (3,) or (4,)
+
+    Source:  relative luminance of WCAG 2.1; at 0.179 both have a contrast of 4.6 to 1.
+    """
+    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+    return "#ffffff" if float(linear[:3] @ [0.2126, 0.7152, 0.0722]) < 0.179 else "#000000"
 
 
 def _cell(value: float) -> str:

@@ -97,7 +97,12 @@ def factors(analysis: Analysis) -> tuple[Factor, ...]:
         if fields:
             by_names.setdefault(tuple(n for n, _ in fields), {})[fields] = frame
     found = [f for group in by_names.values() for f in _vary(analysis, metric, group)]
-    return tuple(sorted(found, key=lambda f: (not f.numeric, f.name, f.within)))
+    return tuple(sorted(found, key=lambda f: (not f.numeric, f.name, _setting(f.within))))
+
+
+def _setting(within: str) -> list[tuple[bool, float, str]]:
+    """A key that sorts `length=64` before `length=128`."""
+    return [_order(place_of(part.partition("=")[2])) for part in within.split(" ")]
 
 
 def _metric(analysis: Analysis, rows: pl.DataFrame) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reports.contrast import Analysis, Arm
-from reports.figure import MUTED, new_figure, style, venue
+from reports.figure import MUTED, label, letters, new_figure, style, venue
 from reports.formats import short
 from reports.lines import Line, lineup
 
@@ -20,6 +20,7 @@ NUM_TAPS = 400
 MAX_KERNEL_ARMS = 8
 WHEN = ("initial", "final")
 SHOWN = (("effective_length", "n"), ("decay_exponent", "a"), ("decay_rate", "r"))
+BESIDE = 0.25  # inches of half the width that numbers at the axis take
 PANEL = 0.72  # inches of a row without its titles
 
 
@@ -35,11 +36,12 @@ def kernel_gallery(analysis: Analysis) -> Figure | None:
         title = 2.6 * venue().text / 72
         figure = new_figure(0.35 + (PANEL * venue().stretch + title) * len(lines))
         grid = figure.subplots(len(lines), 2, sharex=True, sharey=True, squeeze=False)
+        room = int(letters(figure.get_figwidth() / 2 - BESIDE, venue().small))
         for row, line in zip(grid, lines, strict=True):
             name = _first_kernel(kernels[line.arm])
             for i, (axes, when) in enumerate(zip(row, WHEN, strict=True)):
                 _draw_kernel(axes, kernels[line.arm].get(f"{when}/{name}"), line)
-                _title(axes, line.name if i == 0 else "", measured(arms[line.arm], i), line)
+                _title(axes, "" if i else label(line.arm, room), measured(arms[line.arm], i), line)
         for axes, when in zip(grid[-1], WHEN, strict=True):
             axes.set_xlabel(f"lag ({when})")
         return figure

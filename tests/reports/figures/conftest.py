@@ -40,7 +40,7 @@ def slope(accuracy, name, i):
     return accuracy - 0.05 * i
 
 
-def rows_of(arms, num_seeds):
+def all_rows(arms, num_seeds):
     for a, arm in enumerate(arms):
         for seed in range(num_seeds):
             own = {"arm": arm, "seed": seed}
@@ -86,7 +86,7 @@ def full_study(synthetic, tmp_path_factory):
         seeds = range(num_seeds)
         given = {
             "name": "full",
-            "rows": list(rows_of(arms, num_seeds)),
+            "rows": list(all_rows(arms, num_seeds)),
             "trials": list(trials_of(arms)),
             "curves": {
                 (arm, seed): [(s, v * level(a, seed)) for s, v in curve]
@@ -120,3 +120,40 @@ def analysis(full_study):
 def drawn(analysis):
     """Its figures by style, drawn once."""
     return cache(lambda look: {p.name: p for p in pictures(analysis, look)})
+
+
+@pytest.fixture(scope="session")
+def rows_of():
+    """Rows of slices of the test split: value of the factor -> a number for each seed."""
+
+    def make(values, name="gap", arm="baseline", metric="accuracy"):
+        return [
+            {"arm": arm, "seed": seed, "split": "test", "slice": f"{name}={value}"}
+            | {"metric": metric, "value": each}
+            for value, row in values.items()
+            for seed, each in enumerate(row)
+        ]
+
+    return make
+
+
+@pytest.fixture
+def sliced(make_study):
+    """A study of these rows, judged."""
+
+    def make(rows, seeds=3, **fields):
+        arms = dict.fromkeys(["baseline", *(row["arm"] for row in rows)])
+        return analyse(make_study({arm: [0.6] * seeds for arm in arms}, rows=rows, **fields))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def line_of():
+    """The one line of a figure that the legend calls so."""
+
+    def find(figure, name):
+        (line,) = [each for each in figure.axes[0].lines if each.get_label() == name]
+        return line
+
+    return find
