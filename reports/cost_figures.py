@@ -96,7 +96,7 @@ def _draw_series(axes: Axes, line: Line, points: Sequence[Point]) -> None:
     x = np.array([p.state_bytes for p in points])
     mean, low, high = bounds_of([p.result for p in points])
     look = {**line.look, "marker": line.look["marker"] or "."}
-    if len(points) == 1:
+    if len(set(x)) == 1:
         look["linestyle"] = ""
     axes.vlines(x, low, high, color=look["color"], linewidth=1.0, alpha=0.7)
     axes.plot(x, mean, label=line.name or None, **look)

@@ -12,7 +12,7 @@ from reports.effect_figures import effects
 from reports.factor_figures import factor_figures
 from reports.figure import style
 from reports.kernel_figures import NUM_CHANNELS, kernel_gallery
-from reports.lines import MAX_LINES
+from reports.lines import told_apart
 from reports.picture import Picture
 from reports.tuning import score_name
 from reports.tuning_figures import front_plot, importance_bars, rate_curves
@@ -65,16 +65,10 @@ def _first(analysis: Analysis) -> tuple[tuple[str, str, Draw], ...]:
         (
             "learning-curves",
             f"Validation {outcome.metric} over training: mean over seeds and 95 % t interval. "
-            f"A run that diverged counts with the chance score from then on.{_others(analysis)}",
+            f"A run that diverged counts with the chance score from then on.{told_apart(analysis)}",
             learning_curves,
         ),
     )
-
-
-def _others(analysis: Analysis) -> str:
-    if len(analysis.arms) <= MAX_LINES:
-        return ""
-    return f" In colour: the {MAX_LINES - 1} arms that differ most from the baseline."
 
 
 def _rest(analysis: Analysis) -> tuple[tuple[str, str, Draw], ...]:
