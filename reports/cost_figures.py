@@ -149,7 +149,8 @@ def parameters_by_length(analysis: Analysis) -> Figure | None:
         figure = new_figure(HEIGHT * venue().stretch)
         axes = figure.add_subplot()
         for arms, counts in groups:
-            look = {**lines[arms[0]].look}
+            own = [lines[arm] for arm in arms if lines[arm].own]
+            look = (own or [lines[arms[0]]])[0].look
             axes.plot(list(counts), list(counts.values()), label=_together(arms), **look)
         axes.set_xscale("log", base=2)
         axes.set_yscale("log", base=2)

@@ -47,6 +47,12 @@ def kernel_gallery(analysis: Analysis) -> Figure | None:
         return figure
 
 
+def shown_of(analysis: Analysis) -> str:
+    """What the caption adds where there are too many arms for a page."""
+    num = sum(bool(_first_kernel(arrays)) for arrays in analysis.study.kernels.values())
+    return f" {MAX_KERNEL_ARMS} of {num} arms." if num > MAX_KERNEL_ARMS else ""
+
+
 def measured(arm: Arm, when: int) -> str:
     """`n = 12  a = 1.2  r = 0.11`: what was measured at initialisation (0) or at the end (1)."""
     found = [(sign, arm.measured.get(name, (None, None))[when], n) for name, sign, n in SHOWN]

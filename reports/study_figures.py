@@ -11,7 +11,7 @@ from reports.curve_figures import Band, band_of, learning_curves
 from reports.effect_figures import effects
 from reports.factor_figures import factor_figures
 from reports.figure import style
-from reports.kernel_figures import NUM_CHANNELS, kernel_gallery
+from reports.kernel_figures import NUM_CHANNELS, kernel_gallery, shown_of
 from reports.lines import told_apart
 from reports.picture import Picture
 from reports.tuning import score_name
@@ -110,7 +110,7 @@ def _rest(analysis: Analysis) -> tuple[tuple[str, str, Draw], ...]:
             f"{NUM_CHANNELS} channels each, divided by the largest absolute value of their panel. "
             "Above: what was measured, the median over channels and kernels and the mean over "
             "seeds: n taps hold 90 % of the energy; the envelope is fitted best by (1 + lag)^-a "
-            "and by exp(-r lag).",
+            f"and by exp(-r lag).{shown_of(analysis)}",
             kernel_gallery,
         ),
     )

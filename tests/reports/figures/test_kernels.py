@@ -2,7 +2,7 @@
 
 import statistics
 
-from reports.kernel_figures import kernel_gallery, measured
+from reports.kernel_figures import kernel_gallery, measured, shown_of
 
 
 def titles(figure):
@@ -38,3 +38,12 @@ def test_what_was_not_measured_is_not_printed(full_study):
     assert figure is not None
     assert measured(bare.arms[0], 0) == ""
     assert titles(figure)[0] == ["baseline", ""]
+
+
+def test_the_caption_says_how_many_arms_are_not_shown(full_study, drawn):
+    many = full_study(["baseline", *(f"arm{i}" for i in range(9))], num_seeds=1)
+    figure = kernel_gallery(many)
+    assert figure is not None
+    assert len(figure.axes) == 2 * 8
+    assert shown_of(many) == " 8 of 10 arms."
+    assert drawn("plain")["kernels"].caption.endswith("exp(-r lag).")
