@@ -13,7 +13,7 @@ from sweeps.results import read_study
 
 TABLES = ("outcome", "arms", "kernels", "metrics", "slices", "sensitivity", "learning-rates")
 TABLES += ("runs",)
-FIGURES = ("effects", "learning-curves", "learning-rates", "kernels")
+FIGURES = ("effects", "learning-curves", "factor-gap", "learning-rates", "kernels")
 EVIL = "<script>alert('x')</script>"
 
 
