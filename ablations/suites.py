@@ -34,6 +34,7 @@ class Reported:
     task: str
     source: str
     rows: tuple[Row, ...]
+    lower_is_better: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +185,7 @@ H3_SYNTHETICS = tuple(
 )
 
 PILE_355M = Reported(
-    metric="perplexity, lower is better",
+    metric="perplexity (lower is better)",
     task="language model of 355M parameters on the Pile; without gating it is LongConv",
     source=ZOOLOGY,
     rows=(
@@ -193,6 +194,7 @@ PILE_355M = Reported(
         ),
         Row("gating=off", 13.13),
     ),
+    lower_is_better=True,
 )
 
 EVERY = (
