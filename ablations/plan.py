@@ -22,6 +22,7 @@ from sweeps.compose import (
     base_experiment,
     check,
     equal_gain,
+    find_model,
     outline,
     property_names,
     tuning_budget,
@@ -136,7 +137,9 @@ def _suite(typed: Sorted) -> Suite | None:
 
 def _of_suite(typed: Sorted, suite: Suite, known: Vocabulary) -> Sorted:
     """The command with the suite's arms, and its base and task where it names none."""
+    find_model(typed.plan.get("base", suite.base))
     own = sort_words(split(suite.arms), (), property_names(known))
+    assert not own.settings, own.settings
     heads = {word.head for word in own.arms}
     for word in typed.refinements:
         if word.head not in heads:

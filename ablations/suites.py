@@ -286,10 +286,10 @@ EVERY = (
         base="h3",
         task="in-context-recall",
         arms=(
-            "shift=off",
+            "key_kernel=off",
             "arm.kernel.length=off",
             "gating=off",
-            "arm.head_dim=4",
+            "arm.head_dim=1",
             "arm.mixers=h3-conv",
         ),
         cpu=("task.length=64",),

@@ -97,13 +97,15 @@ def _list() -> Iterator[str]:
 
     import_components("zoo")
     yield "presets"
+    width = max(map(len, names())) + 2
     for name in names():
-        yield f"  {name:<18}{find(name).paper}"
+        yield f"  {name:<{width}}{find(name).paper}"
     for slot in _slots():
         yield ""
         yield f"{slot.__name__}: {_about(slot)}"
+        width = max(16, *map(len, slot.choices())) + 2
         for kind, cls in slot.choices().items():
-            yield f"  {kind:<18}{_about(cls)}"
+            yield f"  {kind:<{width}}{_about(cls)}"
 
 
 def _slots() -> list[type[Spec]]:
@@ -118,8 +120,9 @@ def _about(cls: type) -> str:
 
 
 def _show(name: str, words: dict[str, str]) -> Iterator[str]:
+    from zoo.measure import parameters_by_length
     from zoo.presets import find, names
-    from zoo.show import measure_lines, parameter_line, read_run, tree
+    from zoo.show import LENGTHS, measure_lines, parameter_line, read_run, tree
     from zoo.spec import import_components
 
     import_components("zoo")
@@ -136,7 +139,7 @@ def _show(name: str, words: dict[str, str]) -> Iterator[str]:
     yield from tree(spec)
     yield ""
     yield from sizes
-    yield f"  kernel parameters {parameter_line(spec)}"
+    yield f"  kernel parameters {parameter_line(parameters_by_length(spec, LENGTHS))}"
     for path, kernel in kernels.items():
         yield from measure_lines(path, kernel)
     if picture is not None:
@@ -203,13 +206,11 @@ def _small(png: bytes) -> bytes:
 
 
 def _gallery(folder: Path) -> Iterator[str]:
-    from zoo.gallery import kernels_of, page
-    from zoo.presets import find, names
+    from zoo.gallery import kernels_of, page, shown
     from zoo.spec import import_components
 
     import_components("zoo")
-    own = (find(name) for name in names())
-    presets = {p.name: p for p in own if type(p.value).__module__.startswith("zoo.")}
+    presets = shown()
     kernels = {name: kernels_of(preset.value) for name, preset in presets.items()}
     lines = list(page(presets, kernels))
     folder.mkdir(parents=True, exist_ok=True)

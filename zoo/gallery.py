@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 from zoo.measure import growth, parameters_by_length, summary
 from zoo.model import ModelSpec
-from zoo.presets import Published
+from zoo.presets import Published, find, names
 from zoo.show import LENGTHS, Kernels, Trained, parameter_line, short_path, tree
-from zoo.spec import Context
+from zoo.spec import Context, Spec, walk
 
 LENGTH = 256
 TOKENS = 16
@@ -37,6 +37,17 @@ MEASURES = ("length_50", "effective_length", "length_99", "decay_exponent", "dec
 MEASURES += ("roughness", "bandwidth")
 
 
+def shown() -> dict[str, Published]:
+    """Every published model but those of plug-ins."""
+    found = {name: find(name) for name in names()}
+    return {n: p for n, p in found.items() if _is_ours(p.value)}
+
+
+def _is_ours(spec: ModelSpec) -> bool:
+    parts = [value for _, _, _, value in walk(spec) if isinstance(value, Spec)]
+    return all(type(part).__module__.startswith("zoo.") for part in (*parts, *spec.mixers))
+
+
 def kernels_of(spec: ModelSpec, length: int = LENGTH) -> Kernels:
     """The initial kernels of the first layer of each kind."""
     context = Context(num_inputs=TOKENS, num_outputs=TOKENS, length=length)
@@ -47,24 +58,24 @@ def kernels_of(spec: ModelSpec, length: int = LENGTH) -> Kernels:
 
 def page(presets: dict[str, Published], kernels: dict[str, Kernels]) -> Iterator[str]:
     """The page in lines."""
+    counts = {name: parameters_by_length(p.value, LENGTHS) for name, p in presets.items()}
     yield from HEAD.splitlines()
     yield ""
     yield f"| {' | '.join(COLUMNS)} |"
     yield f"|---|{'---:|' * (len(COLUMNS) - 1)}"
     for name, preset in presets.items():
-        for cells in _rows(name, preset.value, kernels[name]):
+        for cells in _rows(name, counts[name], kernels[name]):
             yield f"| {' | '.join(cells)} |"
     for name, preset in presets.items():
-        yield from _section(name, preset, kernels[name])
+        yield from _section(preset, parameter_line(counts[name]), kernels[name])
 
 
-def _rows(name: str, spec: ModelSpec, kernels: Kernels) -> Iterator[list[str]]:
+def _rows(name: str, counts: dict[int, int], kernels: Kernels) -> Iterator[list[str]]:
     """One for each kernel."""
     link, numbers = f"[{name}](#{name})", ["–", "–"]
     if not kernels:
         yield [link, *["–"] * (len(COLUMNS) - 1)]
         return
-    counts = parameters_by_length(spec, (LENGTHS[0], LENGTHS[-1]))
     numbers = [f"{counts[LENGTHS[0]]:,}", f"{growth(counts):.2f}"]
     for path, kernel in kernels.items():
         found = summary(kernel.initial)
@@ -72,9 +83,9 @@ def _rows(name: str, spec: ModelSpec, kernels: Kernels) -> Iterator[list[str]]:
         link, numbers = "", ["", ""]
 
 
-def _section(name: str, preset: Published, kernels: Kernels) -> Iterator[str]:
+def _section(preset: Published, parameters: str, kernels: Kernels) -> Iterator[str]:
     yield ""
-    yield f"## {name}"
+    yield f"## {preset.name}"
     yield ""
     yield f"{preset.paper}{', ' * bool(preset.section)}{preset.section}."
     yield f"Upstream: {preset.upstream}."
@@ -90,6 +101,6 @@ def _section(name: str, preset: Published, kernels: Kernels) -> Iterator[str]:
     if not kernels:
         yield "No convolution kernel."
         return
-    yield f"Kernel parameters: {parameter_line(preset.value)}."
+    yield f"Kernel parameters: {parameters}."
     yield ""
-    yield f"![kernels of {name}]({name}.png)"
+    yield f"![kernels of {preset.name}]({preset.name}.png)"

@@ -18,7 +18,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from zoo.measure import growth, parameters_by_length, summary
+from zoo.measure import growth, summary
 from zoo.model import ModelSpec
 from zoo.spec import Spec, explain, import_components
 
@@ -92,14 +92,12 @@ def read_run(folder: Path) -> tuple[ModelSpec, Kernels]:
     return spec, {n: Trained(arrays[f"initial/{n}"], arrays.get(f"final/{n}")) for n in names}
 
 
-def parameter_line(spec: ModelSpec, lengths: Sequence[int] = LENGTHS) -> str:
-    """`2,048 at 64 taps, 3,072 at 1,024 (L^0.15), ...`: the free numbers of all kernels."""
-    counts = parameters_by_length(spec, lengths)
+def parameter_line(counts: Mapping[int, int]) -> str:
+    """`2,048 at 64, 3,072 at 1,024: as L^0.15`: the free numbers of all kernels by length."""
     if not any(counts.values()):
         return "none"
-    power = growth(counts)
     said = ", ".join(f"{count:,} at {length:,}" for length, count in counts.items())
-    return f"{said}: as L^{power:.2f}"
+    return f"{said}: as L^{growth(counts):.2f}"
 
 
 def measure_lines(path: str, kernel: Trained) -> Iterator[str]:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from zoo import gallery
 from zoo.__main__ import main
+from zoo.gallery import kernels_of, page, shown
 from zoo.presets import names
 
 GALLERY = Path(__file__).resolve().parents[2] / "docs" / "presets"
@@ -20,16 +22,31 @@ def parts(text: str) -> tuple[str, list[float]]:
     return NUMBER.sub("#", text), [float(found) for found in NUMBER.findall(text)]
 
 
-def test_the_gallery_is_up_to_date(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["gallery", f"out={tmp_path}"]) == 0
-    assert "models in" in capsys.readouterr().out
-    wanted, kept = ({f.name: f.read_bytes() for f in d.iterdir()} for d in (tmp_path, GALLERY))
+def test_the_gallery_is_up_to_date() -> None:
+    presets = shown()
+    kernels = {name: kernels_of(preset.value) for name, preset in presets.items()}
     hint = "run: python -m zoo gallery out=docs/presets"
-    assert wanted.keys() == kept.keys(), hint
-    (text, numbers), (old, before) = (parts(d["README.md"].decode()) for d in (wanted, kept))
+    pictures = {f"{name}.png" for name, found in kernels.items() if found}
+    assert {file.name for file in GALLERY.iterdir()} == {"README.md", *pictures}, hint
+    text, numbers = parts("\n".join(page(presets, kernels)))
+    old, before = parts((GALLERY / "README.md").read_text())
     assert text.splitlines() == old.splitlines(), hint
     assert numbers == pytest.approx(before, rel=0.02, abs=0.02), hint
-    assert sum(map(len, kept.values())) < LARGEST
+    assert sum(file.stat().st_size for file in GALLERY.iterdir()) < LARGEST
+
+
+def test_the_program_writes_the_page_and_a_picture_of_each(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {name: preset for name, preset in shown().items() if name in ("attention", "base-conv")}
+    monkeypatch.setattr(gallery, "shown", lambda: few)
+    assert main(["gallery", f"out={tmp_path}"]) == 0
+    assert capsys.readouterr().out.startswith("2 models in ")
+    assert {file.name for file in tmp_path.iterdir()} == {"README.md", "base-conv.png"}
+    assert (tmp_path / "base-conv.png").read_bytes().startswith(b"\x89PNG")
+    text = (tmp_path / "README.md").read_text()
+    assert "No convolution kernel." in text
+    assert "![kernels of base-conv](base-conv.png)" in text
 
 
 def test_every_model_has_its_section() -> None:
