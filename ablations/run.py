@@ -67,8 +67,9 @@ def _main(words: list[str]) -> int:
 
         return replay(split(words))
     if "suite=list" in words:
-        if len(words) > 1:
-            raise WordError("suite=list prints the suites; leave out the other words")
+        others = set(words) - {"suite=list", "dry-run=yes"}
+        if others:
+            raise WordError(f"suite=list prints the suites; leave out {' '.join(sorted(others))}")
         from ablations.suites import listing
 
         show("\n".join(listing()))

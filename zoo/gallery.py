@@ -63,7 +63,7 @@ def page(presets: dict[str, Published], kernels: dict[str, Kernels]) -> Iterator
     yield ""
     yield f"| {' | '.join(COLUMNS)} |"
     yield f"|---|{'---:|' * (len(COLUMNS) - 1)}"
-    for name, preset in presets.items():
+    for name in presets:
         for cells in _rows(name, counts[name], kernels[name]):
             yield f"| {' | '.join(cells)} |"
     for name, preset in presets.items():

@@ -49,6 +49,11 @@ def start_of(*texts: str):
     return _start(typed, suite, read_options(typed.plan, trials=5, gain="init"))
 
 
+def test_no_suite_takes_long() -> None:
+    """Two cores with jobs=2, at most 20 minutes of the clock, with half as much again to spare."""
+    assert all(suite.minutes / 2 * 1.5 <= 20 for suite in EVERY)
+
+
 def test_the_suites_are_those_of_the_crosswalk() -> None:
     assert set(SUITES) == NAMES
     assert all(name == suite.name for name, suite in SUITES.items())
@@ -182,7 +187,7 @@ BAD = {
     "a size that is none": (["suite=sgconv-decay", "size=16"], "known: cpu, published"),
     "a size without a suite": (["base=hyena", "decay=off", "size=published"], "size"),
     "never published": (["suite=five-properties", "size=published"], "leave out size"),
-    "list and more": (["suite=list", "seeds=3"], "leave out the other words"),
+    "list and more": (["suite=list", "seeds=3"], "leave out seeds=3"),
     "misspelt": (["suite=sgconv-deacy"], "sgconv-decay"),
     "nothing to do": (["suite=sgconv-decay", "base=attention"], "no decay"),
     "a refinement of nothing": (["suite=two-principles", "length.taps=3"], "refines no arm"),
