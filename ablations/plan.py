@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from statistics import median
 
-from ablations.suites import SUITES
+from ablations.suites import SUITES, Suite
 from sweeps.arms import (
     AlreadyOff,
     Arm,
+    Left,
     NoSuchProperty,
     differences,
     make_arms,
@@ -20,18 +22,31 @@ from sweeps.compose import (
     base_experiment,
     check,
     equal_gain,
+    find_model,
     outline,
     property_names,
     tuning_budget,
     vocabulary,
     with_model,
+    with_steps,
 )
 from sweeps.experiment import Experiment
-from sweeps.options import ABLATION, ELSEWHERE, Options, read_options
+from sweeps.options import ABLATION, ELSEWHERE, OF_SUITES, Options, read_options
 from sweeps.plan import BASELINE, PlannedArm, StudyPlan, seeds_for, underpowered
 from sweeps.searched import Taken, rate_range, take_ranges
 from sweeps.trial import DEFAULT, Method
-from sweeps.words import Sorted, Vocabulary, Word, WordError, nearest, sort_words, split
+from sweeps.words import (
+    NEUTRAL,
+    Sorted,
+    Vocabulary,
+    Word,
+    WordError,
+    nearest,
+    resolve,
+    set_at,
+    sort_words,
+    split,
+)
 from zoo.measure import treatment_strength
 from zoo.model import Model, ModelSpec
 from zoo.spec import replace_at, walk
@@ -47,18 +62,26 @@ def make_plan(texts: Sequence[str], command: str) -> tuple[StudyPlan, Options]:
     Raises: WordError, one line, for everything that the user can mend.
     """
     known = vocabulary()
-    typed = sort_words(split(texts), ABLATION, property_names(known))
+    words = split(texts)
+    of_suites = OF_SUITES if any(word.key == "suite" for word in words) else ()
+    typed = sort_words(words, (*ABLATION, *of_suites), property_names(known))
+    read_options(typed.plan, trials=5, gain="init")  # a mistake in a plan word comes first
+    suite = _suite(typed)
+    typed = typed if suite is None else _of_suite(typed, suite, known)
     options = read_options(typed.plan, trials=5, gain="init")
-    taken = take_ranges(_with_suite(typed, options), choices=False)
+    taken = take_ranges(typed, choices=False)
     words = taken.words
-    experiment = apply_settings(base_experiment(words.plan), words, known, ABLATION)
+    start, sized = _start(words, suite, options)
+    experiment = apply_settings(start, words, known, ABLATION)
     experiment, method, moved = _rates(experiment, taken, options)
     experiment, notes = equal_gain(experiment, options.gain)
-    arms, already = _arms(experiment, words, known, options)
+    left: Left | None = None if suite is None else {}
+    arms = make_arms(experiment.model, words, known, grid=_is_grid(suite, options), left=left)
     arms = [_on_equal_terms(arm, experiment, options.gain) for arm in arms]
+    arms = _buildable(experiment, arms, left)
     _all_different(experiment, arms)
     if not arms:
-        raise WordError(_nothing_to_do(experiment, known, already))
+        raise WordError(_nothing_to_do(experiment, known, left or {}))
     planned = [_planned(BASELINE, experiment, experiment, ())]
     planned += [_planned(a.name, experiment, _of(experiment, a), a.changed) for a in arms]
     if options.match == "parameters":
@@ -71,15 +94,16 @@ def make_plan(texts: Sequence[str], command: str) -> tuple[StudyPlan, Options]:
         words=_identifying(texts),
         base=options.base,
         task=options.task,
-        settings=tuple(f"base.{w}" for w in words.baseline) + tuple(map(str, typed.settings)),
+        settings=(*(f"base.{w}" for w in words.baseline), *sized, *map(str, typed.settings)),
         arms=tuple(planned),
         seeds=seeds,
         trials=trials,
         gain=options.gain,
         match=options.match,
         method=method,
+        suite=None if suite is None else suite.record(options.size),
     )
-    return plan.noting(*moved, *notes, *said, *_already_notes(already), *_warnings(plan)), options
+    return plan.noting(*moved, *notes, *said, *_left_notes(left or {}), *_warnings(plan)), options
 
 
 def _rates(
@@ -98,36 +122,87 @@ def _identifying(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(t for t in texts if t.partition("=")[0] not in ELSEWHERE)
 
 
-def _with_suite(words: Sorted, options: Options) -> Sorted:
-    """The suite's words as arms of the command."""
-    if options.suite is None:
-        return words
-    if options.suite not in SUITES:
-        raise WordError(f"suite={options.suite}: unknown suite; {nearest(options.suite, SUITES)}")
-    if words.arms:
-        raise WordError(f"suite={options.suite} names its own arms; leave out {words.arms[0]}")
-    return replace(words, arms=tuple(split(SUITES[options.suite])))
+def _suite(typed: Sorted) -> Suite | None:
+    """The suite that a command names."""
+    name = typed.plan.get("suite")
+    if name is None:
+        return None
+    if name not in SUITES:
+        said = nearest(name, (*SUITES, "list"))
+        raise WordError(f"suite={name}: unknown suite; {said}")
+    if typed.arms:
+        raise WordError(f"suite={name} names its own arms; leave out {typed.arms[0]}")
+    return SUITES[name]
 
 
-def _arms(
-    experiment: Experiment, words: Sorted, known: Vocabulary, options: Options
-) -> tuple[list[Arm], list[str]]:
-    """The arms, and those that a suite names but this base has off already, or has not."""
-    if options.suite is None:
-        return make_arms(experiment.model, words, known, grid=options.grid), []
-    heads = {word.head for word in words.arms}
-    for word in words.refinements:
+def _of_suite(typed: Sorted, suite: Suite, known: Vocabulary) -> Sorted:
+    """The command with the suite's arms, and its base and task where it names none."""
+    find_model(typed.plan.get("base", suite.base))
+    own = sort_words(split(suite.arms), (), property_names(known))
+    assert not own.settings, own.settings
+    heads = {word.head for word in own.arms}
+    for word in typed.refinements:
         if word.head not in heads:
-            raise WordError(f"{word.key!r} refines no arm of suite={options.suite}")
-    arms, already = [], []
-    for word in words.arms:
-        own = tuple(r for r in words.refinements if r.head == word.head)
+            raise WordError(f"{word.key!r} refines no arm of suite={suite.name}")
+    given = {word.key for word in typed.refinements}
+    refined = tuple(word for word in own.refinements if word.key not in given)
+    task = suite.task_at(typed.plan.get("size", "cpu"))
+    return replace(
+        typed,
+        plan={"base": suite.base, "task": task, **typed.plan},
+        arms=own.arms,
+        refinements=(*refined, *typed.refinements),
+    )
+
+
+def _start(
+    words: Sorted, suite: Suite | None, options: Options
+) -> tuple[Experiment, tuple[str, ...]]:
+    """The base on the task at the suite's size, and the settings that make it so.
+
+    They give way to the user's: a field that a word sets, the task's fields on another task, the
+    model's on another base.
+    """
+    if suite is None:
+        return base_experiment(words.plan), ()
+    plan = {name: value for name, value in words.plan.items() if name != "steps"}
+    experiment = base_experiment(plan)
+    given = {"train.steps"} if "steps" in words.plan else set()
+    for word in words.settings:
+        with suppress(WordError):  # it is told apart when it is applied
+            given.add(resolve(word, experiment, ()))
+    if options.task != suite.task_at(options.size):
+        given.add("task")
+    if options.base != suite.base:
+        given.add("model")
+    try:
+        wanted = split(suite.settings(options.size))
+    except ValueError as error:
+        raise WordError(str(error)) from None
+    sized = tuple(word for word in wanted if not {word.key, word.head} & given)
+    for word in sized:
+        experiment = set_at(experiment, word.key, word, word.value, Vocabulary(off={}))
+    if "steps" in words.plan:
+        experiment = with_steps(experiment, words.plan["steps"])
+    return experiment, tuple(map(str, sized))
+
+
+def _is_grid(suite: Suite | None, options: Options) -> bool:
+    return options.grid or (suite is not None and suite.grid)
+
+
+def _buildable(experiment: Experiment, arms: Sequence[Arm], left: Left | None) -> list[Arm]:
+    """The arms; of a suite's without those whose parts do not fit together."""
+    if left is None:
+        return list(arms)
+    found = []
+    for arm in arms:
         try:
-            one = replace(words, arms=(word,), refinements=own)
-            arms += make_arms(experiment.model, one, known)
-        except (AlreadyOff, NoSuchProperty):
-            already.append(str(word))
-    return arms, already
+            _of(experiment, arm)
+            found.append(arm)
+        except WordError as error:
+            left[arm.name] = error
+    return found
 
 
 def _on_equal_terms(arm: Arm, experiment: Experiment, gain: str) -> Arm:
@@ -234,15 +309,20 @@ def _widened(experiment: Experiment, parameters: int) -> Experiment:
     return best
 
 
-def _already_notes(already: Sequence[str]) -> list[str]:
-    if not already:
-        return []
-    return [f"already off in this base, so not run: {', '.join(already)}"]
+def _left_notes(left: Left) -> list[str]:
+    """What a suite names and this base cannot do."""
+    idle = [n for n, why in left.items() if isinstance(why, AlreadyOff | NoSuchProperty)]
+    off = [name for name in idle if name.partition("=")[2] in NEUTRAL]
+    so = [name for name in idle if isinstance(left[name], AlreadyOff) and name not in off]
+    notes = [f"already off in this base, so not run: {', '.join(off)}"] if off else []
+    notes += [f"already so in this base, so not run: {', '.join(so)}"] if so else []
+    others = [str(why) for name, why in left.items() if name not in (*off, *so)]
+    return notes + [f"not possible with this base, so not run: {why}" for why in others]
 
 
-def _nothing_to_do(experiment: Experiment, known: Vocabulary, already: Sequence[str]) -> str:
-    if already:
-        return f"nothing to compare: already off in this base: {', '.join(already)}"
+def _nothing_to_do(experiment: Experiment, known: Vocabulary, left: Left) -> str:
+    if left:
+        return f"nothing to compare: {'; '.join(_left_notes(left))}"
     able = [
         name
         for name in known.properties_of(experiment.model)

@@ -26,7 +26,9 @@ plan words:
   steps=N                    training steps
   trials=5                   learning rates tried per arm, at half the steps; 0: as given
   lr=1e-4..1e-2:log          the range in which they are tried, the same for all arms
-  suite=five-properties      a named set of arms
+  suite=sgconv-decay         the arms of a published question, with its base, task and settings
+                             where you name none; suite=list prints all
+  size=cpu|published         of a suite: minutes on two cores, or as in the paper
   match=parameters           a twin of equal parameter count for every arm of another size
   grid=yes                   the product of the arms instead of one each
   gain=init|keep             unit-norm kernels at initialisation in all arms, or as published
@@ -64,6 +66,14 @@ def _main(words: list[str]) -> int:
         from sweeps.replay import replay
 
         return replay(split(words))
+    if "suite=list" in words:
+        others = set(words) - {"suite=list", "dry-run=yes"}
+        if others:
+            raise WordError(f"suite=list prints the suites; leave out {' '.join(sorted(others))}")
+        from ablations.suites import listing
+
+        show("\n".join(listing()))
+        return 0
     from ablations.plan import make_plan
     from ablations.plan_text import plan_text
     from sweeps.launch import ending, estimate, launch

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # `--help` imports none of this
     from sweeps.results import Study
 
 FORMATS = ("markdown", "html", "latex", "csv", "figures")
-IN_TERMINAL = ("outcome", "arms", "kernels")
+IN_TERMINAL = ("outcome", "reported", "arms", "kernels")
 HELP = f"""usage: python -m reports.build out/STUDY [out/STUDY ...] [format=A,B]
 
 Writes the report of a study into its own directory, from the results that are there.
@@ -94,9 +94,10 @@ def _tables(analysis: Analysis) -> tuple[Table, ...]:
     from reports import detail_tables as detail
     from reports import study_tables as main
     from reports import tuning_tables as tuning
+    from reports.reported import reported_table
 
-    makers = (main.outcome_table, main.arms_table, main.kernel_table, detail.metrics_table)
-    makers += (detail.slices_table, tuning.search_table, tuning.front_table)
+    makers = (main.outcome_table, reported_table, main.arms_table, main.kernel_table)
+    makers += (detail.metrics_table, detail.slices_table, tuning.search_table, tuning.front_table)
     makers += (tuning.sensitivity_table, detail.rates_table, tuning.trials_table)
     makers += (detail.runs_table,)
     made = (make(analysis) for make in makers)

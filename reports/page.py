@@ -50,7 +50,7 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; fo
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 @media print { details > pre { max-height: none; } }
 """
-FIRST = ("outcome", "arms", "search", "front", "sensitivity", "kernels")
+FIRST = ("outcome", "reported", "arms", "search", "front", "sensitivity", "kernels")
 FURTHER = ("metrics", "slices", "learning-rates", "trials")
 # nothing may load: should some text slip through unescaped, it still runs nothing
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"

@@ -32,6 +32,13 @@ class AlreadyOff(WordError):
     """An arm that equals its baseline."""
 
 
+class NotPossible(WordError):
+    """A value that does not go together with the rest of the model."""
+
+
+Left = dict[str, WordError]  # arms that a model cannot have, and why
+
+
 def set_property(model: Spec, word: Word, value: str, vocabulary: Vocabulary) -> Any:
     """The model with a property set in every kernel and mixer that has it."""
     name = vocabulary.property(word.head)
@@ -44,7 +51,7 @@ def set_property(model: Spec, word: Word, value: str, vocabulary: Vocabulary) ->
     try:
         return replace_all(model, name, _component(known[name].slot(), value))
     except ValidationError as error:
-        raise WordError(f"{word.key}={value}: {explain(error)}") from None
+        raise NotPossible(f"{word.key}={value}: {explain(error)}") from None
 
 
 def _component(slot: type[Spec], value: str) -> Spec | tuple[Spec, ...]:
@@ -114,39 +121,84 @@ def apply_baseline(model: Spec, words: Sequence[Word], vocabulary: Vocabulary) -
 
 
 def make_arms(
-    model: Spec, sorted_words: Sorted, vocabulary: Vocabulary, *, grid: bool = False
+    model: Spec,
+    sorted_words: Sorted,
+    vocabulary: Vocabulary,
+    *,
+    grid: bool = False,
+    left: Left | None = None,
 ) -> list[Arm]:
-    """The arms of a plan, without the baseline. An arm equal to its baseline is an error."""
-    axes = [_axis(model, word, sorted_words, vocabulary) for word in sorted_words.arms]
+    """The arms of a plan, without the baseline. An arm equal to its baseline is an error.
+
+    left: arms that were named for any model (a suite's) and that this one cannot have go in here,
+    with the reason, and are left out of all combinations.
+    """
+    axes = [_axis(model, word, sorted_words, vocabulary, left) for word in sorted_words.arms]
+    _check_refinements(sorted_words)
+    if left is not None:
+        axes = [[c for c in axis if _tried(model, [c], left)] for axis in axes]
+    found = [_tried(model, changes, left) for changes in _combined(axes, grid=grid)]
+    return [arm for arm in found if arm is not None]
+
+
+def _tried(model: Spec, changes: Sequence[Change], left: Left | None) -> Arm | None:
+    try:
+        return _arm(model, changes)
+    except (AlreadyOff, NoSuchProperty, NotPossible) as error:
+        if left is None:
+            raise
+        left[" ".join(name for name, _ in changes)] = error
+        return None
+
+
+def _check_refinements(sorted_words: Sorted) -> None:
     for word in sorted_words.refinements:
         if not any(word.head == w.head for w in sorted_words.arms):
             raise WordError(
                 f"{word.key!r} refines no value that this command names; write "
                 f"{word.head}=VALUE {word}, base.{word} for all arms, or arm.PATH={word.value}"
             )
-    if grid:
-        picks = [p for p in itertools.product(*([None, *axis] for axis in axes)) if any(p)]
-        changes = [[c for c in pick if c] for pick in picks]
-    else:
-        changes = [[c] for axis in axes for c in axis]
-    return [_arm(model, change) for change in changes]
 
 
-def _axis(model: Spec, word: Word, words: Sorted, vocabulary: Vocabulary) -> list[Change]:
-    """The changes that one arm word stands for."""
-    if word.head == "arm":
-        again = words.baseline
-        return [_field_change(model, word, value, vocabulary, again) for value in word.values]
+def _combined(axes: Sequence[Sequence[Change]], *, grid: bool) -> list[list[Change]]:
+    """Each change by itself, or every product of at most one of each axis."""
+    if not grid:
+        return [[change] for axis in axes for change in axis]
+    picks = itertools.product(*([None, *axis] for axis in axes))
+    return [[change for change in pick if change] for pick in picks if any(pick)]
+
+
+def _axis(
+    model: Spec, word: Word, words: Sorted, vocabulary: Vocabulary, left: Left | None = None
+) -> list[Change]:
+    """The changes that one arm word stands for; those that this model cannot have go to `left`."""
+    axis: list[Change] = []
+    used: set[Word] = set()
     refinements = [r for r in words.refinements if r.head == word.head]
-    axis, used = [], set()
     for value in word.values:
-        name = vocabulary.property(word.head)
-        target = set_property(model, word, value, vocabulary)
-        mine = [r for r in refinements if _has_field(target, name, r.rest)]
+        try:
+            if word.head == "arm":
+                axis.append(_field_change(model, word, value, vocabulary, words.baseline))
+                continue
+            target = set_property(model, word, value, vocabulary)
+        except (NoSuchProperty, NotPossible) as error:
+            if left is None:
+                raise
+            left[f"{word.rest if word.head == 'arm' else word.key}={value}"] = error
+            continue
+        mine = [
+            r for r in refinements if _has_field(target, vocabulary.property(word.head), r.rest)
+        ]
         used.update(mine)
         for combination in itertools.product(*([(r, v) for v in r.values] for r in mine)):
             axis.append(_property_change(word, value, combination, vocabulary))
-    for left in [r for r in refinements if r not in used]:
+    if axis and word.head != "arm":
+        _check_used(model, word, [r for r in refinements if r not in used], vocabulary)
+    return axis
+
+
+def _check_used(model: Spec, word: Word, unused: Sequence[Word], vocabulary: Vocabulary) -> None:
+    for refinement in unused:
         fields = sorted(
             {
                 f
@@ -156,9 +208,8 @@ def _axis(model: Spec, word: Word, words: Sorted, vocabulary: Vocabulary) -> lis
                 for f in type(x).model_fields
             }
         )
-        known = f"{nearest(left.rest, fields)}" if fields else "it has no fields"
-        raise WordError(f"{left.key!r}: no value of {word} has {left.rest!r}; {known}")
-    return axis
+        known = f"{nearest(refinement.rest, fields)}" if fields else "it has no fields"
+        raise WordError(f"{refinement.key!r}: no value of {word} has {refinement.rest!r}; {known}")
 
 
 def _has_field(model: Spec, name: str, path: str) -> bool:
@@ -185,10 +236,14 @@ def _field_change(
 ) -> Change:
     """`arm.depth=2`: one field of the model, by its path or its only name.
 
+    `arm.decay.fast=0.1`: this field of a property, in every kernel and mixer that has it.
     Mixers that an arm brings along take the baseline's properties where they have them.
     """
     paths = [p for p, _, _, _ in walk(model)]
     path = word.rest.removeprefix("model.")
+    known = {*vocabulary.off, *vocabulary.properties_of(model)}
+    if vocabulary.property(path.partition(".")[0]) in known:
+        return _inner_change(model, word, value, vocabulary)
     ends = [path] if path in paths else [p for p in paths if p.endswith(f".{path}")]
     if len(ends) != 1:
         said = f"ambiguous: {', '.join(ends)}" if ends else nearest(word.rest, paths)
@@ -199,6 +254,32 @@ def _field_change(
         return _again(new, baseline, vocabulary) if ends[0] == "mixers" else new
 
     return f"{word.rest}={value}", change
+
+
+def _inner_change(model: Spec, word: Word, value: str, vocabulary: Vocabulary) -> Change:
+    """`arm.decay.fast=0.1`: all else of the property stays."""
+    head, _, field = word.rest.removeprefix("model.").partition(".")
+    name = vocabulary.property(head)
+    if not field:
+        raise WordError(
+            f"{word.key}={value}: a property makes an arm by itself; write {head}={value}"
+        )
+    values = [(p, v) for p, _, n, v in walk(model) if n == name and isinstance(v, Spec)]
+    places = [f"{p}.{field}" for p, v in values if field in [path for path, *_ in walk(v)]]
+    if not places:
+        fields = sorted({path for _, v in values for path, *_ in walk(v)})
+        has = nearest(field, fields) if fields else f"no {head} of this model has fields"
+        raise NoSuchProperty(f"{word.key}={value}: no {head} of this model has {field!r}; {has}")
+
+    def change(old: Any) -> Any:
+        for place in places:
+            try:
+                old = set_at(old, place, word, value, vocabulary)
+            except WordError as error:
+                raise NotPossible(str(error)) from None
+        return old
+
+    return f"{head}.{field}={value}", change
 
 
 def _again(model: Any, baseline: Sequence[Word], vocabulary: Vocabulary) -> Any:
@@ -220,7 +301,7 @@ def _arm(model: Spec, changes: Sequence[Change]) -> Arm:
         try:
             new = change(new)
         except ValidationError as error:
-            raise WordError(f"{name}: {explain(error)}") from None
+            raise NotPossible(f"{name}: {explain(error)}") from None
     if new == model:
         raise AlreadyOff(f"{name}: changes nothing, the baseline is so already")
     return Arm(name, new, tuple(differences(model, new)))

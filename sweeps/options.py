@@ -66,6 +66,8 @@ def amount(plan: Mapping[str, str], name: str) -> float | None:
 SHARED = ("base", "task", "seeds", "steps", "trials", "jobs", "engine", "device", "out", "gain")
 SHARED += ("timeout", "memory", "storage", "reuse", "replay", "dry-run")
 ABLATION = (*SHARED, "suite", "match", "grid")
+OF_SUITES = ("size",)  # plan words beside suite=, else fields as any other
+SIZES = ("cpu", "published")
 SEARCH = ("search", "fix", "sampler", "pruner", "objective", "tuning-seeds")
 SWEEP = (*SHARED, *SEARCH)
 REPLAY = ("replay", "out", "device")  # what goes with replay=
@@ -105,6 +107,7 @@ class Options:
     pruner: str
     objective: tuple[str, ...]  # none: what the task leads with
     tuning_seeds: int | None
+    size: str = "cpu"  # of a suite
 
 
 def read_options(plan: Mapping[str, str], *, trials: int, gain: str) -> Options:
@@ -151,4 +154,5 @@ def read_options(plan: Mapping[str, str], *, trials: int, gain: str) -> Options:
         pruner=one_of(plan, "pruner", PRUNERS, "none"),
         objective=several(plan, "objective"),
         tuning_seeds=whole(plan, "tuning-seeds", 1, None),
+        size=one_of(plan, "size", SIZES, "cpu"),
     )

@@ -61,6 +61,7 @@ class StudyPlan:
     match: str = "none"
     method: Method = DEFAULT
     notes: tuple[str, ...] = field(default=())
+    suite: dict[str, Any] | None = None  # whose question it is, and what was reported on it
 
     @property
     def primary(self) -> dict[str, str]:
@@ -108,6 +109,7 @@ class StudyPlan:
             "base": self.base,
             "task": self.task,
             "settings": list(self.settings),
+            **({} if self.suite is None else {"suite": self.suite}),
             "primary": self.primary,
             "chance": baseline.task.chance_of(baseline.task.metric),
             "floors": baseline.task.floors if baseline.task.metric == "accuracy" else {},

@@ -6,33 +6,38 @@ import sys
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zoo._guard import guard
 from zoo._lines import print_lines
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from zoo.model import ModelSpec
+    from zoo.presets import Published
+    from zoo.show import Kernels
     from zoo.spec import Spec
 
 HELP = """usage: python -m zoo COMMAND
 
   list                       every published model, and every component by slot
-  show NAME [word=value]     a model: its source, its value, its size, its kernels
+  show NAME [word=value]     a model: its source, its value, its size, its kernels measured
       length=64              the longest sequence to build it for
-      picture=FILE.png       also draw the initial kernels
+      run=out/runs/FINGERPRINT   the model of that run, its kernels before and after training;
+                             without NAME too
+      out=FILE.png           also draw the kernels (.png, .svg or .pdf): over time and log time,
+                             their spectra, all channels
+  gallery out=FOLDER         a page with every published model, measured and drawn
 
 examples:
   python -m zoo show sgconv
-  python -m zoo show hyena length=256 picture=hyena.png
+  python -m zoo show hyena length=256 out=hyena.png
 """
-COMMANDS = ("list", "show")
-WORDS = {"length": "64", "picture": ""}
+COMMANDS = ("list", "show", "gallery")
+WORDS = ("length", "out", "run")
+LENGTH = "64"
+KINDS = (".png", ".svg", ".pdf")
 TOKENS = 16
 LONGEST = 2**20
-SHADES = " ▁▂▃▄▅▆▇█"
-COLUMNS = 64
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,19 +63,29 @@ def _run(args: list[str]) -> Iterator[str]:
         if rest:
             raise ValueError(f"list takes no words, got {rest[0]!r}; perhaps: show {rest[0]}")
         return _list()
-    if not rest:
+    if command == "gallery":
+        folder = rest[0].removeprefix("out=") if len(rest) == 1 else ""
+        if not folder or not rest[0].startswith("out="):
+            raise ValueError("gallery takes out=FOLDER and nothing else")
+        return _gallery(Path(folder))
+    name = rest.pop(0) if rest and "=" not in rest[0] else ""
+    words = dict(map(_word, rest))
+    if not name and "run" not in words:
         raise ValueError("show needs the name of a model; `python -m zoo list` prints them")
-    words = dict(WORDS)
-    for word in rest[1:]:
-        name, equals, value = word.partition("=")
-        if not equals or not value:
-            raise ValueError(f"{word!r} is not word=value")
-        _known("word", name, WORDS)
-        words[name] = value
-    return _show(rest[0], words)
+    if "run" in words and "length" in words:
+        raise ValueError(f"length={words['length']}: the run has its own length; leave it out")
+    return _show(name, words)
 
 
-def _known(what: str, given: str, known: Sequence[str] | dict[str, str]) -> None:
+def _word(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not value:
+        raise ValueError(f"{text!r} is not word=value")
+    _known("word", name, WORDS)
+    return name, value
+
+
+def _known(what: str, given: str, known: Sequence[str]) -> None:
     if given not in known:
         near = get_close_matches(given, known, n=3, cutoff=0.5) or sorted(known)
         raise ValueError(f"{given!r} is not a {what}; nearest: {', '.join(near)}")
@@ -82,13 +97,15 @@ def _list() -> Iterator[str]:
 
     import_components("zoo")
     yield "presets"
+    width = max(map(len, names())) + 2
     for name in names():
-        yield f"  {name:<22}{find(name).paper}"
+        yield f"  {name:<{width}}{find(name).paper}"
     for slot in _slots():
         yield ""
         yield f"{slot.__name__}: {_about(slot)}"
+        width = max(16, *map(len, slot.choices())) + 2
         for kind, cls in slot.choices().items():
-            yield f"  {kind:<18}{_about(cls)}"
+            yield f"  {kind:<{width}}{_about(cls)}"
 
 
 def _slots() -> list[type[Spec]]:
@@ -103,89 +120,105 @@ def _about(cls: type) -> str:
 
 
 def _show(name: str, words: dict[str, str]) -> Iterator[str]:
+    from zoo.measure import parameters_by_length
     from zoo.presets import find, names
-    from zoo.spec import Context, import_components
+    from zoo.show import LENGTHS, measure_lines, parameter_line, read_run, tree
+    from zoo.spec import import_components
 
     import_components("zoo")
-    _known("model", name, names())
-    if not words["length"].isdecimal() or not 1 <= int(words["length"][:8]) <= LONGEST:
-        raise ValueError(f"length={words['length']}: expected a whole number, 1 to {LONGEST}")
-    length, preset = int(words["length"]), find(name)
-    model = preset.value.build(Context(num_inputs=TOKENS, num_outputs=TOKENS, length=length))
+    if name:
+        _known("model", name, names())
+        yield from _source(name, find(name))
+    picture = _picture_file(words.get("out"))
+    if "run" in words:
+        spec, kernels = read_run(Path(words["run"]))
+        sizes = ["kernels at initialisation -> after training:"]
+    else:
+        spec = find(name).value
+        sizes, kernels = _built(spec, words.get("length", LENGTH))
+    yield from tree(spec)
+    yield ""
+    yield from sizes
+    yield f"  kernel parameters {parameter_line(parameters_by_length(spec, LENGTHS))}"
+    for path, kernel in kernels.items():
+        yield from measure_lines(path, kernel)
+    if picture is not None:
+        if not kernels:
+            raise ValueError(f"out={picture}: {name or 'this run'} has no convolution kernel")
+        picture.write_bytes(_drawn(kernels, picture.suffix[1:]))
+        yield f"wrote {picture}"
+
+
+def _source(name: str, preset: Published) -> Iterator[str]:
     yield f"{name}: {preset.paper}{', ' * bool(preset.section)}{preset.section}"
     yield f"  upstream: {preset.upstream}"
     yield from (f"  differs: {line}" for line in preset.differs)
     yield ""
-    yield from _tree(preset.value)
-    yield ""
-    kernels = model.kernels()
-    yield f"built for {TOKENS} tokens in and out, sequences of {length}:"
-    yield f"  parameters        {model.num_parameters():,}"
-    yield f"  inference state   {model.state_bytes(length):,} bytes a sequence"
-    for path, kernel in kernels.items():
-        yield from _measures(path, kernel)
-    if words["picture"]:
-        if not kernels:
-            raise ValueError(f"picture={words['picture']}: {name} has no convolution kernel")
-        _draw(Path(words["picture"]), kernels)
-        yield f"wrote {words['picture']}"
 
 
-def _tree(spec: Spec, indent: str = "") -> Iterator[str]:
-    """Plain fields on one line, components below."""
-    from zoo.spec import Spec
+def _built(spec: ModelSpec, given: str) -> tuple[list[str], Kernels]:
+    """What there is to say of the model at this length, and its initial kernels."""
+    from zoo.show import Trained
+    from zoo.spec import Context
 
-    fields = {name: getattr(spec, name) for name in type(spec).model_fields}
-    parts = {n: v for n, v in fields.items() if isinstance(v, Spec) or _is_specs(v)}
-    yield indent + " ".join(f"{n}={v}" for n, v in fields.items() if n not in parts)
-    for name, value in parts.items():
-        for i, part in enumerate(value if isinstance(value, tuple) else (value,)):
-            label = f"{name}.{i}" if isinstance(value, tuple) else name
-            first, *rest = _tree(part, indent + "    ")
-            yield f"{indent}  {label}: {part.kind or ''} {first.strip()}".rstrip()
-            yield from rest
-
-
-def _is_specs(value: Any) -> bool:
-    from zoo.spec import Spec
-
-    return isinstance(value, tuple) and any(isinstance(v, Spec) for v in value)
+    if not given.isdecimal() or not 1 <= int(given[:8]) <= LONGEST:
+        raise ValueError(f"length={given}: expected a whole number, 1 to {LONGEST}")
+    length = int(given)
+    model = spec.build(Context(num_inputs=TOKENS, num_outputs=TOKENS, length=length))
+    lines = [
+        f"built for {TOKENS} tokens in and out, sequences of {length}:",
+        f"  parameters        {model.num_parameters():,}",
+        f"  inference state   {model.state_bytes(length):,} bytes a sequence",
+    ]
+    return lines, {path: Trained(kernel) for path, kernel in model.kernels().items()}
 
 
-def _measures(path: str, kernel: Tensor) -> Iterator[str]:
-    from zoo.measure import summary
-
-    yield f"  {path}: {kernel.shape[0]} channels of {kernel.shape[1]} taps, medians"
-    for name, value in summary(kernel).items():
-        yield f"    {name:<18}{value:.4g}"
-    yield f"    |k| by lag        |{_sketch(kernel)}|"
-
-
-def _sketch(kernel: Tensor) -> str:
-    """The RMS over channels, largest = full height, lag 0 at the left."""
-    size = kernel.double().square().mean(0).sqrt()
-    columns = [part.max().item() for part in size.tensor_split(min(COLUMNS, len(size)))]
-    top = max(columns) or 1.0
-    return "".join(SHADES[round(c / top * (len(SHADES) - 1))] for c in columns)
+def _picture_file(word: str | None) -> Path | None:
+    if word is None:
+        return None
+    if Path(word).suffix not in KINDS:
+        raise ValueError(f"out={word}: expected a name that ends in {', '.join(KINDS)}")
+    if not Path(word).parent.is_dir():
+        raise ValueError(f"out={word}: there is no folder {Path(word).parent}; make it first")
+    return Path(word)
 
 
-def _draw(file: Path, kernels: dict[str, Tensor]) -> None:
-    """The first channel, the middle and the last of each kernel."""
+def _drawn(kernels: Kernels, kind: str) -> bytes:
     from reports.figure import look, new_figure, render, style
+    from zoo.show import draw, height
 
-    if file.suffix != ".png":
-        raise ValueError(f"picture={file}: expected a name that ends in .png")
     with style():
-        figure = new_figure(0.4 + 1.1 * len(kernels))
-        axes = figure.subplots(len(kernels), 1, squeeze=False)[:, 0]
-        for ax, (path, kernel) in zip(axes, kernels.items(), strict=True):
-            for i, channel in enumerate(sorted({0, len(kernel) // 2, len(kernel) - 1})):
-                colour = look(i + 1)["color"]
-                ax.plot(kernel[channel].tolist(), color=colour, label=f"channel {channel}")
-            ax.set_title(path)
-        axes[-1].set_xlabel("lag")
-        axes[0].legend(loc="upper right")
-    file.write_bytes(render(figure, "png"))
+        figure = new_figure(height(kernels), 6.8)
+        draw(figure, kernels, look)
+        return render(figure, kind)
+
+
+def _small(png: bytes) -> bytes:
+    """The same picture in 48 colours: a quarter of the bytes."""
+    from io import BytesIO
+
+    from PIL import Image  # comes with matplotlib
+
+    out = BytesIO()
+    reduced = Image.open(BytesIO(png)).convert("RGB").quantize(48, dither=Image.Dither.NONE)
+    reduced.save(out, "png", optimize=True)
+    return out.getvalue()
+
+
+def _gallery(folder: Path) -> Iterator[str]:
+    from zoo.gallery import kernels_of, page, shown
+    from zoo.spec import import_components
+
+    import_components("zoo")
+    presets = shown()
+    kernels = {name: kernels_of(preset.value) for name, preset in presets.items()}
+    lines = list(page(presets, kernels))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "README.md").write_text("\n".join(lines) + "\n")
+    for name, found in kernels.items():
+        if found:
+            (folder / f"{name}.png").write_bytes(_small(_drawn(found, "png")))
+    yield f"{len(presets)} models in {folder / 'README.md'}"
 
 
 if __name__ == "__main__":
