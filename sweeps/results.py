@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sweeps.atomic import inside, write_bytes, write_text
+from sweeps.atomic import inside, slug, write_bytes, write_text
 
 SCHEMA: dict[str, Any] = {
     "study": pl.String,
@@ -97,6 +97,7 @@ __all__ = [
     "Study",
     "read_plan",
     "read_study",
+    "slug",
     "write_bytes",
     "write_curve",
     "write_results",

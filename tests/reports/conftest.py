@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reports.build import Report, build_study
 from sweeps.results import SCHEMA, Study, read_study, write_curve, write_results, write_trials
 
 EXPERIMENT = {
@@ -132,6 +133,12 @@ def make_study(tmp_path: Path):
     return make
 
 
+@pytest.fixture(scope="session")
+def synthetic():
+    """The class of such studies, to be written anywhere."""
+    return Synthetic
+
+
 @pytest.fixture
 def rich_study(tmp_path: Path) -> Path:
     """Three arms, six seeds, with everything that a report can show."""
@@ -142,6 +149,32 @@ def rich_study(tmp_path: Path) -> Path:
 def rich_writer():
     """Write that study somewhere else."""
     return rich
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """The report of that study, with all its files; not to be changed."""
+    return build_study(rich(tmp_path_factory.mktemp("built") / "out"))
+
+
+EVIL = "<script>alert('x')</script>"
+
+
+@pytest.fixture
+def hostile(make_study) -> Study:
+    """A study whose every name tries to run a script."""
+    return make_study(
+        {"baseline": [0.5, 0.6], EVIL: [0.7, 0.8], 'x" onload="y': [0.7, 0.8]},
+        name="hostile",
+        plan={"study": EVIL, "command": f"run '{EVIL}'", "task": EVIL, "notes": [EVIL]}
+        | {"settings": [EVIL], "base": EVIL},
+        entries={EVIL: {"changed": [EVIL], "experiment": {"model": {EVIL: EVIL}}}},
+        curves={("baseline", 0): [(1, 0.2), (2, 0.3)], (EVIL, 0): [(1, 0.2), (2, 0.3)]},
+        rows=[
+            {"arm": "baseline", "seed": 0, "split": "test", "slice": EVIL, "metric": EVIL}
+            | {"value": 0.5}
+        ],
+    )
 
 
 def rich(out: Path) -> Path:
