@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
 
 from reports import stats
+from reports.comparison import Contrast, contrasts
+from reports.equivalence import default_margin
 from reports.stats import Estimate
 from sweeps.results import LOWER_IS_BETTER, Study
 
+__all__ = [
+    "Analysis",
+    "Arm",
+    "Contrast",
+    "Outcome",
+    "analyse",
+    "baseline_entry",
+    "by_seed",
+    "chosen_trial",
+    "learning_rates",
+]
 WEAK = 0.10  # treatment strength below which a switch is too weak to test
 NEAR = 1e-6  # relative: a rate this close to an end of its range is at the end
+SCORED = ("finished", "diverged")  # runs that have a value; of others it would be half a run's
 MEASURES = ("effective_length", "roughness", "decay_exponent", "decay_rate")
 Pair = tuple[float | None, float | None]
 
@@ -49,24 +62,6 @@ class Outcome:
             & (pl.col("split") == self.split)
             & (pl.col("slice") == self.slice)
         )
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """An arm against the baseline, over the seeds that both have."""
-
-    difference: Estimate
-    p: float | None = None
-    p_holm: float | None = None
-    effect: float | None = None  # d_z
-    correlation: float | None = None
-    underpowered: bool = True
-    identical: bool = False  # every pair exactly equal
-
-    @property
-    def significant(self) -> bool:
-        """Whether the test says so after Holm; an underpowered one says nothing."""
-        return not self.underpowered and self.p_holm is not None and self.p_holm < stats.ALPHA
 
 
 @dataclass(frozen=True)
@@ -110,6 +105,8 @@ class Analysis:
     arms: tuple[Arm, ...]
     chance: float | None
     floors: dict[str, float] = field(default_factory=dict)  # of shortcuts, by name
+    margin: float | None = None  # of equivalence; None: not tested
+    margin_named: bool = False  # by the plan; else it is the tool's default
 
     @property
     def unsolved(self) -> dict[str, float]:
@@ -136,28 +133,57 @@ def analyse(study: Study) -> Analysis:
     """Estimates of every arm, contrasts with the baseline, Holm over the primary outcome's tests.
 
     An arm without a p counts in Holm as p = 1: the family is what was planned, not what finished.
+
+    Raises: ValueError for a margin in the plan that is no positive number.
     """
     plan = study.plan
-    outcome = Outcome(**plan["primary"])
-    names = [arm["name"] for arm in plan["arms"]]
-    base = plan["arms"][names.index("baseline") if "baseline" in names else 0]
-    arms = [_arm(study, entry, base, outcome) for entry in plan["arms"]]
-    reference = next(arm for arm in arms if arm.name == base["name"])
-    others = [arm for arm in arms if arm is not reference]
-    contrasts = [_contrast(arm.values, reference.values, len(others)) for arm in others]
-    adjusted = stats.holm([1.0 if c.p is None else c.p for c in contrasts])
-    found = {
-        arm.name: replace(contrast, p_holm=None if contrast.p is None else p)
-        for arm, contrast, p in zip(others, contrasts, adjusted, strict=True)
-    }
-    chance = plan.get("chance")
+    given = dict(plan["primary"])
+    named = given.pop("margin", None)
+    outcome = Outcome(**given)
+    margin = default_margin(outcome.metric) if named is None else _margin(study, named)
+    chance = None if plan.get("chance") is None else float(plan["chance"])
+    base = plan["arms"].index(baseline_entry(study))
+    arms = [_arm(study, entry, outcome, chance) for entry in plan["arms"]]
+    others = [arm for arm in arms if arm is not arms[base]]
+    guessed = [arm.name for arm in others if arm.diverged or arms[base].diverged]
+    found = contrasts(
+        {arm.name: arm.values for arm in others}, arms[base].values, margin=margin, guessed=guessed
+    )
     return Analysis(
         study=study,
         outcome=outcome,
-        arms=tuple(replace(arm, contrast=found.get(arm.name)) for arm in arms),
-        chance=None if chance is None else float(chance),
+        arms=tuple(
+            replace(
+                arm,
+                extra_parameters=_extra(arm.parameters, arms[base].parameters),
+                contrast=found.get(arm.name),
+            )
+            for arm in arms
+        ),
+        chance=chance,
         floors=plan.get("floors") or {},
+        margin=margin,
+        margin_named=named is not None,
     )
+
+
+def baseline_entry(study: Study) -> dict[str, Any]:
+    """The plan's entry of the arm that the others are compared with: `baseline`, or the first."""
+    arms = study.plan["arms"]
+    return next((arm for arm in arms if arm["name"] == "baseline"), arms[0])
+
+
+def _margin(study: Study, named: Any) -> float:
+    number = isinstance(named, int | float) and not isinstance(named, bool)
+    if not number or not 0 < named < math.inf:
+        raise ValueError(
+            f"{study.directory / 'plan.json'}: primary.margin={named!r}: expected a positive number"
+        )
+    return float(named)
+
+
+def _extra(own: int | None, reference: int | None) -> float | None:
+    return own / reference - 1 if own and reference else None
 
 
 def by_seed(rows: pl.DataFrame) -> dict[int, float]:
@@ -166,40 +192,28 @@ def by_seed(rows: pl.DataFrame) -> dict[int, float]:
     return {seed: value for seed, value in pairs if value is not None and math.isfinite(value)}
 
 
-def _contrast(arm: Mapping[int, float], base: Mapping[int, float], num_arms: int) -> Contrast:
-    seeds = sorted(set(arm) & set(base))
-    a, b = [arm[s] for s in seeds], [base[s] for s in seeds]
-    return Contrast(
-        difference=stats.paired_difference(a, b),
-        p=stats.permutation_p(a, b) if len(seeds) > 1 else None,
-        effect=stats.effect_size(a, b),
-        correlation=stats.seed_correlation(a, b),
-        underpowered=stats.is_underpowered(len(seeds), num_arms),
-        identical=bool(seeds) and a == b,
-    )
-
-
-def _arm(study: Study, entry: dict[str, Any], base: dict[str, Any], outcome: Outcome) -> Arm:
-    rows = study.results.filter(
-        (pl.col("arm") == entry["name"]) & pl.col("seed").is_in(study.plan["seeds"])
-    )
-    values = by_seed(outcome.rows(rows))
+def _arm(study: Study, entry: dict[str, Any], outcome: Outcome, chance: float | None) -> Arm:
+    seeds = study.plan["seeds"]
+    own = (pl.col("arm") == entry["name"]) & pl.col("seed").is_in(seeds)
+    rows = study.results.filter(own)
     runs = rows.unique("seed", maintain_order=True)
-    improving = study.runs.filter(
-        (pl.col("arm") == entry["name"]) & pl.col("still_improving").fill_null(value=False)
-    )
+    diverged = runs.filter(pl.col("status") == "diverged")
+    values = by_seed(outcome.rows(rows.filter(pl.col("status").is_in(SCORED))))
+    if chance is not None:  # a slice, or a metric, that a diverged run has no row of
+        values = dict.fromkeys(diverged["seed"], chance) | values
+    values = dict(sorted(values.items()))
+    improving = study.runs.filter(own & pl.col("still_improving").fill_null(value=False))
     lr = _chosen_lr(rows, entry)
     searched = rows if study.plan.get("search") else rows.clear()
-    own, reference = _of_runs(searched, "parameters", entry), base.get("parameters")
     return Arm(
         name=entry["name"],
         changed=tuple(entry.get("changed") or ()),
         values=values,
-        planned=len(study.plan["seeds"]),
-        diverged=runs.filter(pl.col("status") == "diverged").height,
+        planned=len(seeds),
+        diverged=diverged.height,
         estimate=stats.mean_interval(list(values.values())),
-        parameters=own,
-        extra_parameters=own / reference - 1 if own and reference else None,
+        parameters=_of_runs(searched, "parameters", entry),
+        extra_parameters=None,
         state_bytes=_of_runs(searched, "state_bytes", entry),
         lr=lr,
         lr_at_edge=_is_at_edge(study, entry["name"], lr),

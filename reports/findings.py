@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from reports.contrast import WEAK, Analysis, Arm, Contrast
-from reports.formats import fixed, p_value, percent, plural, short, signed
-from reports.stats import smallest_p
+from reports.formats import count, fixed, p_value, percent, plural, short, signed
+from reports.stats import reachable_p
 
 FLOOR = 0.05  # above chance: less is not learning
 CEILING = 0.98
+NO_SPREAD = " All differences are equal: such an interval says nothing of other seeds."
 PARAMETERS = 0.02  # relative difference that a reader must know of
 
 
@@ -21,15 +22,7 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
 
 def caveats(analysis: Analysis) -> tuple[str, ...]:
     """What limits the whole study."""
-    found = []
-    if analysis.underpowered:
-        pairs = min(arm.contrast.difference.n for arm in analysis.others if arm.contrast)
-        num_arms = len(analysis.others)
-        least = min(1.0, num_arms * smallest_p(pairs)) if pairs else 1.0
-        found.append(
-            f"Underpowered: {plural(pairs, 'paired seed')} and {plural(num_arms, 'contrast')} "
-            f"cannot give a Holm p below {p_value(least)}: intervals are printed, tests are not."
-        )
+    found = [_underpowered(analysis)] if analysis.underpowered else []
     codes = analysis.study.runs["code"].drop_nulls().unique()
     if len(codes) > 1:
         found.append(f"These runs come from {len(codes)} versions of the code (reuse=yes).")
@@ -39,10 +32,26 @@ def caveats(analysis: Analysis) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _underpowered(analysis: Analysis) -> str:
+    """Of all arms, or, where runs are missing, of those that lost too many."""
+    pairs = {arm.name: arm.contrast.difference.n for arm in analysis.others if arm.contrast}
+    weak = [arm.name for arm in analysis.others if arm.contrast and arm.contrast.underpowered]
+    least = dict(zip(pairs, reachable_p(list(pairs.values())), strict=True))
+    fewest = min(weak, key=lambda name: pairs[name])
+    which = "" if len(weak) == len(pairs) else f" ({', '.join(weak)})"
+    return (
+        f"Underpowered{which}: {plural(pairs[fewest], 'paired seed')} and "
+        f"{plural(len(pairs), 'contrast')} cannot give a Holm p below {p_value(least[fewest])}: "
+        "intervals are printed, tests are not."
+    )
+
+
 def _arm_sentence(arm: Arm, analysis: Analysis) -> str:
     assert arm.contrast is not None
     first = _difference(arm, arm.contrast, analysis)
-    return " ".join((first, *_level(arm, analysis), *_caveats(arm)))
+    further = _ranks(arm.contrast), _equivalence(arm.contrast, analysis), _power(arm.contrast)
+    said = (first, *further, *_level(arm, analysis), *_caveats(arm))
+    return " ".join(text for text in said if text)
 
 
 def _difference(arm: Arm, contrast: Contrast, analysis: Analysis) -> str:
@@ -72,8 +81,47 @@ def _difference(arm: Arm, contrast: Contrast, analysis: Analysis) -> str:
         )
     return (
         f"{arm.name} changed {what} by {signed(d.mean)} ({interval}{test}), {levels}, "
-        f"over {d.n} paired seeds."
+        f"over {d.n} paired seeds.{'' if contrast.deviation else NO_SPREAD}"
     )
+
+
+def _ranks(contrast: Contrast) -> str:
+    """Beside a difference that was shown; descriptive."""
+    if not contrast.significant or contrast.rank_biserial is None:
+        return ""
+    return (
+        f"By ranks: r = {signed(contrast.rank_biserial, 2)}, Wilcoxon {_p(contrast.p_wilcoxon)} "
+        "(uncorrected, descriptive)."
+    )
+
+
+def _equivalence(contrast: Contrast, analysis: Analysis) -> str:
+    """Only where it was shown: that it was not says no more than the interval."""
+    if not contrast.equivalent or contrast.inner is None:
+        return ""
+    low, high = signed(contrast.inner.low, 4), signed(contrast.inner.high, 4)
+    margin = "the margin of the plan" if analysis.margin_named else "this tool's default margin"
+    return (
+        f"Equivalent within ±{short(contrast.margin)}, {margin} "
+        f"(TOST {_p(contrast.p_equivalence_holm)} Holm, 90 % CI {low} to {high})."
+    )
+
+
+def _power(contrast: Contrast) -> str:
+    """What it would take, beside a difference that was not shown; nothing of what is no spread."""
+    d, s = contrast.difference, contrast.deviation
+    if not d.includes_zero or contrast.significant or contrast.equivalent or d.n < 3 or not s:
+        return ""
+    if contrast.seeds_for is not None and contrast.seeds_for > d.n:
+        return (
+            f"To show a difference of {short(contrast.margin)} with 80 % power, about "
+            f"{count(contrast.seeds_for)} seeds would be needed (standard deviation of the paired "
+            f"differences {short(s, 2)})."
+        )
+    if contrast.mde is None:
+        return ""
+    shown = short(contrast.mde, 2)
+    return f"With 80 % power, {plural(d.n, 'seed')} show a difference of about {shown}."
 
 
 def _test(contrast: Contrast) -> str:
@@ -81,7 +129,13 @@ def _test(contrast: Contrast) -> str:
         return "; underpowered: no test"
     verdict = "" if contrast.significant else ", not significant"
     excludes = not contrast.difference.includes_zero
-    return f"; p = {p_value(contrast.p_holm)} Holm{verdict if excludes else ''}"
+    return f"; {_p(contrast.p_holm)} Holm{verdict if excludes else ''}"
+
+
+def _p(value: float | None) -> str:
+    """`p = 0.031`, `p < 0.0001`"""
+    text = p_value(value)
+    return f"p < {text[1:]}" if text.startswith("<") else f"p = {text}"
 
 
 def _paired_mean(arm: Arm, other: Arm) -> float | None:
@@ -122,7 +176,7 @@ def _caveats(arm: Arm) -> list[str]:
     if arm.diverged:
         found.append(
             f"{arm.diverged} of {plural(arm.planned, 'run')} diverged "
-            "and count with the chance score."
+            f"and count{'s' if arm.diverged == 1 else ''} with the chance score."
         )
     if arm.missing:
         found.append(

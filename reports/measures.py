@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class Reached(NamedTuple):
-    """A number, or at least it, or at most: `censored` where the truth lies beyond the budget."""
+    """A number; `censored`: at least this one, for the budget went no further."""
 
     value: float
     censored: bool
@@ -27,9 +27,9 @@ def capacity(sizes: Sequence[float], accuracies: Sequence[float], least: float =
     Between the last size that has it and the next, log2 of the size is interpolated; 0 if the first
     has it not, censored if all have it. Sizes rise.
 
-    Raises: ValueError for sizes that do not rise, or other numbers of accuracies.
+    Raises: ValueError for sizes that do not rise, other numbers of accuracies, or one that is none.
     """
-    _check_rising(sizes, accuracies)
+    _check_curve(sizes, accuracies)
     if accuracies[0] < least:
         return Reached(0.0, censored=False)
     for i in range(1, len(sizes)):
@@ -42,7 +42,7 @@ def capacity(sizes: Sequence[float], accuracies: Sequence[float], least: float =
 
 def area_over_log_size(sizes: Sequence[float], accuracies: Sequence[float]) -> float:
     """The mean accuracy over log2 of the size, by the trapezoidal rule: in [0, 1]."""
-    _check_rising(sizes, accuracies)
+    _check_curve(sizes, accuracies)
     if len(sizes) == 1:
         return float(accuracies[0])
     logs = [math.log2(size) for size in sizes]
@@ -52,11 +52,21 @@ def area_over_log_size(sizes: Sequence[float], accuracies: Sequence[float]) -> f
 
 
 def time_to(
-    times: Sequence[float], accuracies: Sequence[float], least: float = 0.99, in_a_row: int = 2
+    times: Sequence[float],
+    accuracies: Sequence[float],
+    least: float = 0.99,
+    in_a_row: int = 2,
+    *,
+    stopped: bool = False,
 ) -> Reached:
     """When accuracy has been at `least` on `in_a_row` evaluations: the time of the first of them.
 
-    Times are steps, examples or seconds of the evaluations. Censored at the last one if never.
+    Times are steps, examples or seconds of the evaluations. Censored at the last one if never. Of a
+    run that diverged (nan is below every level) that is too early to say how long it would have
+    taken: give it the last time of the budget instead, as one that never arrived.
+
+    stopped     whether the run was ended because it had arrived (`train.stop_at`): then its last
+                evaluations count even if they are fewer than `in_a_row`
     """
     _check_rising(times, accuracies)
     run = 0
@@ -64,20 +74,49 @@ def time_to(
         run = run + 1 if accuracy >= least else 0
         if run == in_a_row:
             return Reached(float(times[i - in_a_row + 1]), censored=False)
+    if stopped and run:
+        return Reached(float(times[-run]), censored=False)
     return Reached(float(times[-1]), censored=True)
 
 
 def median(values: Sequence[Reached]) -> Reached:
-    """The median over seeds; what is censored is longer than all that is not. (S,)
+    """The median over seeds, as far as censored ones let it be known. (S,)
 
-    Of an even number the upper of the two in the middle, which is one of the values.
+    Of an even number the upper of the two in the middle: of times the worse, and one of the values
+    even where the other half never arrived, of which there is no mean. Censored if more than half
+    never arrived, or if one that was censored early could move it.
 
     Raises: ValueError if there are none.
     """
     if not values:
         raise ValueError("the median of no values")
-    ordered = sorted(values, key=lambda each: (each.censored, each.value))
-    return ordered[len(ordered) // 2]
+    first, last = (order[len(values) // 2] for order in _sorted(values))
+    return first if first == last else Reached(first.value, censored=True)
+
+
+def median_interval(values: Sequence[Reached], level: float = 0.95) -> tuple[Reached, Reached]:
+    """An interval of the median from x_(k) to x_(S + 1 - k), k the largest with
+
+    P(Bin(S, 1/2) < k) <= (1 - level) / 2. Inverts the sign test: it covers at least `level`
+    whatever the distribution. A censored upper end is unbounded. At 95 % it takes 6 values.
+
+    Raises: ValueError where there are too few: one line, with how many it takes.
+    Source: Thompson 1936, Annals of Mathematical Statistics 7:122.
+    """
+    tail, count, k = (1 - level) / 2, len(values), 0
+    while sum(math.comb(count, i) for i in range(k + 1)) <= tail * 2**count:
+        k += 1
+    if k == 0:
+        least = math.ceil(-math.log2(tail))
+        raise ValueError(f"{count} values: an interval of the median takes at least {least}")
+    first, last = _sorted(values)
+    high = last[-k]
+    return first[k - 1], Reached(first[-k].value, censored=True) if high.censored else high
+
+
+def _sorted(values: Sequence[Reached]) -> tuple[list[Reached], list[Reached]]:
+    """With what is censored at its own time, and with it last: the truth lies between, by place."""
+    return sorted(values), sorted(values, key=lambda each: (each.censored, each.value))
 
 
 def extrapolation(
@@ -85,13 +124,13 @@ def extrapolation(
 ) -> float:
     """The largest length with `least`, all shorter ones having it too, over the trained length.
 
-    Lengths up to the trained one count as one point: 0 if even they have not.
+    Lengths up to the trained one count as one point: 0 if one of them has not.
     """
-    _check_rising(lengths, accuracies)
+    _check_curve(lengths, accuracies)
     reach = 0.0
     for length, accuracy in zip(lengths, accuracies, strict=True):
         if accuracy < least:
-            break
+            return 0.0 if length <= trained else reach / trained
         reach = float(length)
     return reach / trained
 
@@ -110,6 +149,12 @@ def state_efficiency(bits: float, state_bytes: float) -> float:
     if state_bytes <= 0:
         raise ValueError(f"state_bytes={state_bytes}: a model keeps more than nothing")
     return bits / (8 * state_bytes)
+
+
+def _check_curve(sizes: Sequence[float], accuracies: Sequence[float]) -> None:
+    _check_rising(sizes, accuracies)
+    if not all(map(math.isfinite, accuracies)):
+        raise ValueError(f"accuracies must be numbers, got {list(accuracies)}; leave others out")
 
 
 def _check_rising(sizes: Sequence[float], accuracies: Sequence[float]) -> None:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports.contrast import Analysis
+from reports.contrast import Analysis, baseline_entry
 from reports.formats import count, fixed, percent, plural, short
 from reports.stats import ALPHA, MAX_EXACT
 
 
 def methods(analysis: Analysis) -> str:
     """What a paper's methods section would say; a plan that records less gives a shorter text."""
-    plan = analysis.study.plan
-    experiment = plan["arms"][0].get("experiment") or {}
+    experiment = baseline_entry(analysis.study).get("experiment") or {}
+    searched = set((analysis.study.plan.get("search") or {}).get("space") or ())
+
+    def given(part: str) -> dict[str, Any]:
+        fields = experiment.get(part) or {}
+        return {name: v for name, v in fields.items() if f"{part}.{name}" not in searched}
+
     parts = (
         _task(analysis, experiment.get("task") or {}),
-        _model(analysis, experiment.get("model") or {}),
-        _training(experiment.get("train") or {}),
+        _model(analysis, given("model")),
+        _training(analysis, given("train")),
         _tuning(analysis),
         _statistics(analysis),
         _scope(experiment.get("task") or {}),
+        _hardware(analysis),
     )
     return " ".join(part for part in parts if part)
 
@@ -49,20 +55,25 @@ def _model(analysis: Analysis, model: dict[str, Any]) -> str:
     return text
 
 
-def _training(train: dict[str, Any]) -> str:
+def _training(analysis: Analysis, train: dict[str, Any]) -> str:
     if not train:
         return ""
-    facts = [f"weight decay {short(train['weight_decay'])}"] if "weight_decay" in train else []
+    as_given = not analysis.study.plan.get("trials") and "lr" in train
+    facts = [f"learning rate {short(train['lr'])}"] if as_given else []
+    facts += [f"weight decay {short(train['weight_decay'])}"] if "weight_decay" in train else []
     facts += [f"batch size {train['batch_size']}"] if "batch_size" in train else []
     facts += [f"{count(train['steps'])} steps"] if "steps" in train else []
+    fixed_set = train.get("num_train")
+    facts += [f"on a fixed set of {count(fixed_set)} examples"] if fixed_set else []
     facts += [f"gradient norm clipped at {short(train['clip'])}"] if train.get("clip") else []
     facts += [f"stopped at validation accuracy {train['stop_at']}"] if train.get("stop_at") else []
     warmup = train.get("warmup")
     share = f" over {_warmup(warmup)}" if warmup is not None else ""
-    select = train.get("select", "last").replace("-", " ")
+    best = train.get("select", "last") == "best-validation"
+    which = "of the best validation score" if best else "at the last step"
     return (
         f"Training: AdamW ({', '.join(facts)}), linear warm-up{share}, then cosine decay to zero; "
-        f"the {select} model is evaluated, on the test split once."
+        f"the model {which} is evaluated, on the test split once."
     )
 
 
@@ -81,9 +92,11 @@ def _tuning(analysis: Analysis) -> str:
     which = f" on {_seeds(seeds)}, disjoint from the reported ones" if seeds else ""
     if len((plan.get("search") or {}).get("space") or ()) > 1:
         return _search(analysis, f"{steps}, on the validation split{which}")
+    score = ((plan.get("search") or {}).get("objectives") or [analysis.outcome.metric])[0]
     return (
         f"The learning rate was tuned for each arm separately with the same budget, "
-        f"{plural(plan['trials'], 'trial')}{steps}{where}, on the validation split{which}."
+        f"{plural(plan['trials'], 'trial')}{steps}{where}, on the validation split{which}; "
+        f"that of the best validation {score} was used."
     )
 
 
@@ -109,8 +122,8 @@ def _statistics(analysis: Analysis) -> str:
         f"Each arm was trained with {_seeds(seeds)}; a seed fixes the initial values and the "
         "training batches, and is shared by all arms. The primary outcome, named before training, "
         f"is {analysis.outcome}. Means and differences, paired by seed, have 95 % t intervals, not "
-        f"adjusted for the number of arms.{_test(analysis)} Runs that diverged count with the "
-        f"task's chance score{chance}; runs that ended otherwise are missing."
+        f"adjusted for the number of arms.{_test(analysis)}{_power(analysis)} Runs that diverged "
+        f"count with the task's chance score{chance}; runs that ended otherwise are missing."
     )
 
 
@@ -120,12 +133,35 @@ def _test(analysis: Analysis) -> str:
         return ""
     if all(contrast.underpowered for contrast in contrasts):
         return " No test was made: with so few seeds none could reach 0.05."
-    most = max(contrast.difference.n for contrast in contrasts)
+    most = max(contrast.difference.n for contrast in contrasts if not contrast.underpowered)
     flips = "exact: all 2^n sign flips" if most <= MAX_EXACT else "100,000 random sign flips"
     return (
         f" p is from the paired permutation test ({flips}, two-sided), corrected by Holm over "
-        f"{plural(len(contrasts), 'contrast')} of the primary outcome and in bold below {ALPHA}; "
-        "all other numbers are descriptive."
+        f"{plural(len(contrasts), 'contrast')} of the primary outcome and in bold below {ALPHA}."
+        f"{_equivalence(analysis, len(contrasts))} All other numbers are descriptive, Wilcoxon's "
+        "signed-rank p (exact, zeros ranked after Pratt) and rank-biserial correlation among them."
+    )
+
+
+def _equivalence(analysis: Analysis, num_arms: int) -> str:
+    if analysis.margin is None:
+        return ""
+    named = "named in the plan" if analysis.margin_named else "this tool's default"
+    return (
+        " Equivalence is tested by two one-sided paired t tests (TOST) within a margin of "
+        f"±{short(analysis.margin)} ({named}), corrected by Holm over "
+        f"{plural(num_arms, 'contrast')} as a family of its own; not where runs diverged."
+    )
+
+
+def _power(analysis: Analysis) -> str:
+    found = [arm.contrast for arm in analysis.others if arm.contrast]
+    if not any(contrast.seeds_for or contrast.mde for contrast in found):
+        return ""
+    return (
+        " Numbers of seeds needed, and differences that can be shown, are for 80 % power of the "
+        f"permutation test at {ALPHA} over the number of contrasts, by noncentral t, with the "
+        "differences' standard deviation as observed."
     )
 
 
@@ -136,6 +172,19 @@ def _scope(task: dict[str, Any]) -> str:
         "arm: the intervals are about the variation over initial values and training data for "
         "this test set and these rates, not about other tasks, test sets or a repeated tuning."
     )
+
+
+def _hardware(analysis: Analysis) -> str:
+    """What the runs say of it, and of a CPU the name that provenance has."""
+    devices = sorted(analysis.study.runs["device"].drop_nulls().unique())
+    found = analysis.study.provenance
+    processor = (found.get("hardware") or {}).get("processor")
+    if devices == ["cpu"] and processor:
+        devices = [f"cpu ({processor})"]
+    where = f" on {' and '.join(map(str, devices))}" if devices else ""
+    torch = found.get("torch") or (found.get("versions") or {}).get("torch")
+    with_torch = f" with torch {torch}" if torch else ""
+    return f"The runs were made{where}{with_torch}." if where or with_torch else ""
 
 
 def _seeds(seeds: Any) -> str:
