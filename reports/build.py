@@ -140,7 +140,7 @@ def gather(order: Order) -> Document:
     if len(studies) > 1:
         from reports.merging import merged
 
-        return merged(studies, make)
+        return merged(studies, make, draw=draw, look=order.style)
     return document_of(make(studies[0]))
 
 
@@ -196,6 +196,8 @@ def parse(words: Sequence[str]) -> Order:
             raise ValueError(f"unknown word {key!r}; {nearest(key, WORDS)}")
     formats = tuple(dict.fromkeys(given["format"].split(","))) if "format" in given else None
     check_formats(formats or ())
+    if len({Path(directory).resolve() for directory in directories}) < len(directories):
+        raise ValueError("a study is named twice")
     if not directories:
         raise ValueError("name the directory of a study: python -m reports.build out/STUDY")
     order = Order(
@@ -222,12 +224,12 @@ def _one_of(key: str, given: Mapping[str, str], known: Sequence[str]) -> str:
 def _refuse_contradictions(order: Order) -> None:
     rules: tuple[tuple[Callable[[Order], bool], str], ...] = (
         (
-            lambda o: bool(o.compare) and len(o.directories) > 1,
-            "compare= sets one study beside another: name one directory and compare=OTHER",
-        ),
-        (
             lambda o: o.each and bool(o.compare or o.into or o.paper),
             "each=yes writes into the studies' own directories: without compare=, into=, paper=",
+        ),
+        (
+            lambda o: bool(o.compare) and len(o.directories) > 1,
+            "compare= sets one study beside another: name one directory and compare=OTHER",
         ),
     )
     for broken, message in rules:

@@ -193,7 +193,7 @@ def by_seed(rows: pl.DataFrame) -> dict[int, float]:
 
 
 def _arm(study: Study, entry: dict[str, Any], outcome: Outcome, chance: float | None) -> Arm:
-    seeds = study.plan["seeds"]
+    seeds = entry.get("seeds") or study.plan["seeds"]  # its own in a pool of studies
     own = (pl.col("arm") == entry["name"]) & pl.col("seed").is_in(seeds)
     rows = study.results.filter(own)
     runs = rows.unique("seed", maintain_order=True)

@@ -10,30 +10,35 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from reports.document import Chapter, Document, Report, chapter_of
+from reports.document import Document, Report, chapter_of
 from reports.formats import plural
 from reports.origin import flatten
 from reports.pooling import configuration, differing, pool, reference, renamed
+from reports.tasks_together import together
 from sweeps.results import Study, slug
 
 Maker = Callable[[Study], Report]
 
 
-def merged(studies: Sequence[Study], make: Maker) -> Document:
+def merged(
+    studies: Sequence[Study], make: Maker, *, draw: bool = True, look: str = "plain"
+) -> Document:
     """One document about all of them.
 
     Args:
         studies: as they were read; those of one task are pooled.
         make: makes the report of one.
+        draw: whether to draw the figures of all tasks together.
+        look: the style of those.
     Raises: ValueError, one line, where they do not go together.
     """
     groups = by_task(studies)
-    check_across([group[0] for group in groups])
     names = task_names([group[0] for group in groups])
     base = str(studies[0].plan.get("base", "model"))
     pooled = [
         renamed(pool(group), f"{base} on {name}") for group, name in zip(groups, names, strict=True)
     ]
+    check_across(pooled)
     reports = [make(study) for study in pooled]
     words = tuple(_pooled_sentence(group) for group in groups if len(group) > 1)
     if len(groups) == 1:
@@ -43,7 +48,9 @@ def merged(studies: Sequence[Study], make: Maker) -> Document:
         chapter_of(report, name, key)
         for report, name, key in zip(reports, names, _keys(names), strict=True)
     ]
-    first = _together(reports, names)
+    analyses = [report.analysis for report in reports]
+    settings = _settings_that_differ(pooled, names)
+    first = together(analyses, names, limits=settings, draw=draw, look=look)
     title = f"{base} on {', '.join(names)}"
     return Document(title, (first, *chapters), tuple(studies), words)
 
@@ -88,16 +95,9 @@ def task_names(studies: Sequence[Study]) -> list[str]:
     return names
 
 
-def _together(reports: Sequence[Report], names: Sequence[str]) -> Chapter:
-    from reports.tasks_together import together
-
-    settings = _settings_that_differ(reports, names)
-    return together([report.analysis for report in reports], names, limits=settings)
-
-
-def _settings_that_differ(reports: Sequence[Report], names: Sequence[str]) -> tuple[str, ...]:
-    """What besides the task is not the same for all: `train.steps: 300 on a, 600 on b`."""
-    own = [_without_task(report.study) for report in reports]
+def _settings_that_differ(studies: Sequence[Study], names: Sequence[str]) -> tuple[str, ...]:
+    """What besides the task is not the same for all: `train.steps is 300 on a, 600 on b`."""
+    own = [_without_task(study) for study in studies]
     fields = dict.fromkeys(f for other in own[1:] for f in differing(own[0], other))
     flat = [dict(flatten(one)) for one in own]
     told = [_by_task(field, flat, names) for field in fields]

@@ -168,9 +168,9 @@ def _commands(document: Document) -> Iterator[str]:
 def _floats(document: Document) -> Iterator[str]:
     """Chapter by chapter; LaTeX keeps few floats waiting, so now and then all are printed."""
     several = len(document.chapters) > 1
-    for chapter in document.chapters:
+    for position, chapter in enumerate(document.chapters):
         if several:
-            yield r"\clearpage"
+            yield r"\clearpage" if position else ""
             yield rf"\subsection{{{_breakable(chapter.title)}}}"
         names = [f"tables/{table.name}" for table in chapter.tables if is_printed(table)]
         names[1:1] = [f"figures/{picture.name}" for picture in chapter.pictures]

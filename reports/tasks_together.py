@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
@@ -16,14 +16,14 @@ from reports.stats import Estimate
 from reports.study_figures import Picture
 from reports.table import Align, Column, Shown, Strong, Table
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-HEIGHT = 2.0  # inches
-
 
 def together(
-    analyses: Sequence[Analysis], names: Sequence[str], *, limits: Sequence[str] = ()
+    analyses: Sequence[Analysis],
+    names: Sequence[str],
+    *,
+    limits: Sequence[str] = (),
+    draw: bool = True,
+    look: str = "plain",
 ) -> Chapter:
     """What all tasks say together; names are those of the tasks."""
     found = across(
@@ -40,9 +40,21 @@ def together(
         found=tuple(_sentence(arm, found, analyses) for arm in _others(analyses)),
         limits=tuple(limits),
         tables=(by_task_table(analyses, names), across_table(found)),
-        pictures=_pictures(found, analyses),
+        pictures=_pictures(found, analyses, names, look) if draw else (),
         methods=_methods(analyses),
     ).named_apart()
+
+
+def _pictures(
+    found: Across, analyses: Sequence[Analysis], names: Sequence[str], look: str
+) -> tuple[Picture, ...]:
+    try:
+        from reports.across_figures import pictures_across
+    except ImportError:
+        return ()
+    values = [value for a in analyses for arm in a.arms for value in arm.values.values()]
+    shares = all(0 <= value <= 1 for value in values)  # what the thresholds of a profile span
+    return pictures_across(analyses, names, found.profiles if shares else (), look)
 
 
 def scores_of(
@@ -175,42 +187,6 @@ def _methods(analyses: Sequence[Analysis]) -> str:
         "arXiv:2108.13264). They are about these tasks and other seeds. Nothing was tested over "
         "tasks."
     )
-
-
-# ------------------------------------------------------------------------------------ the picture
-
-
-def _pictures(found: Across, analyses: Sequence[Analysis]) -> tuple[Picture, ...]:
-    outcome = analyses[0].outcome
-    values = [value for a in analyses for arm in a.arms for value in arm.values.values()]
-    if not all(0 <= value <= 1 for value in values):
-        return ()
-    caption = (
-        f"Performance profiles: the share of runs, over all tasks and seeds, with a {outcome} "
-        "above each value; bands: 95 % at each value."
-    )
-    return (Picture("profiles", caption, profiles(found, str(outcome))),)
-
-
-def profiles(found: Across, outcome: str) -> Figure:
-    """The share of runs above each threshold, by arm."""
-    from reports.figure import label, legend_below, look, new_figure, style
-
-    names = [each.arm for each in found.profiles]
-    order = [found.baseline, *(name for name in names if name != found.baseline)]
-    with style():
-        figure = new_figure(HEIGHT)
-        axes = figure.add_subplot()
-        for each in found.profiles:
-            line = {**look(order.index(each.arm)), "marker": ""}
-            axes.plot(each.taus, each.shares, drawstyle="steps-post", label=label(each.arm), **line)
-            axes.fill_between(each.taus, each.low, each.high, step="post", color=line["color"],
-                              alpha=0.12, linewidth=0)  # fmt: skip
-        axes.set_xlabel(label(outcome))
-        axes.set_ylabel("share of runs above")
-        axes.set_ylim(-0.02, 1.02)
-        legend_below(figure, axes)
-        return figure
 
 
 # ------------------------------------------------------------------------------------------ cells
