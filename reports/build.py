@@ -38,8 +38,8 @@ Studies that do not go together are one line and exit code 2.
   format=A,B   of {", ".join(FORMATS)} (default: all but typst)
                  markdown  report.md
                  html      report.html, one self-contained page
-                 latex     tables/*.tex (booktabs)
-                 typst     tables/*.typ
+                 latex     tables/*.tex (booktabs), of up to 500 rows
+                 typst     tables/*.typ, likewise
                  csv       tables/*.csv
                  figures   figures/*.pdf, *.svg, *.png
   paper=DIR    only this, unless format= is there too: a directory for a paper, with tables and

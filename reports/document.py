@@ -12,7 +12,8 @@ if TYPE_CHECKING:  # `--help` imports none of this
     from reports.table import Table
     from sweeps.results import Study
 
-MANY_ROWS = 40  # of a table: more do not fit on a printed page
+LONG = 500  # rows: a longer table is for machines, and whole in its CSV only
+SHOWN = 200  # rows of such a table that are shown to people
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,15 @@ class Document:
     def pictures(self) -> tuple[Picture, ...]:
         """Of all chapters."""
         return tuple(picture for chapter in self.chapters for picture in chapter.pictures)
+
+
+def opening(table: Table) -> Table:
+    """The table, or the first rows of a long one, with a note on where all of them are."""
+    rows = len(table.frame)
+    if rows <= LONG:
+        return table
+    note = f"The first {SHOWN} of {rows:,} rows; all of them are in tables/{table.name}.csv."
+    return replace(table, frame=table.frame.head(SHOWN), notes=(*table.notes, note))
 
 
 def chapter_of(report: Report, title: str = "", key: str = "") -> Chapter:

@@ -152,9 +152,7 @@ def _pooled_sentence(group: Sequence[Study]) -> str:
     ]
     runs = [set(study.runs.select("arm", "seed").iter_rows()) for study in group]
     twice = sum(map(len, runs)) - len(set.union(*runs))
-    agree = (
-        f" {plural(twice, 'run')} of more than one of them agree and count once." if twice else ""
-    )
+    agree = f" {plural(twice, 'run')} in more than one of them agree and count once."
     return f"Pooled from {plural(len(group), 'study').replace('studys', 'studies')}: " + (
         f"{'; '.join(parts)}.{agree if twice else ''}"
     )

@@ -60,7 +60,7 @@ def time_of(study: Study) -> str:
     for noun, frame in (("run", study.runs), ("trial", study.trials)):
         seconds = frame["seconds"].drop_nulls()
         if len(seconds):
-            parts.append(f"{duration(seconds.sum())} in {plural(len(seconds), noun)}")
+            parts.append(f"{duration(float(seconds.sum()))} in {plural(len(seconds), noun)}")
     return ", ".join(parts)
 
 
@@ -83,7 +83,7 @@ def facts(sources: Sequence[Study]) -> list[tuple[str, str, bool]]:
     seeds = sorted({seed for plan in plans for seed in plan["seeds"]})
     ended = status.filter(pl.col("status").is_in(["finished", "diverged"])).height
     diverged = status.filter(pl.col("status") == "diverged").height
-    seconds = status["seconds"].sum()
+    seconds = float(status["seconds"].sum())
     found = [
         ("base", _several(plan.get("base") for plan in plans), False),
         ("task", _several(plan.get("task") for plan in plans), False),

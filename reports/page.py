@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.document import Chapter, Document
+from reports.document import LONG, Chapter, Document, opening
 from reports.figure import inline_svg
 from reports.origin import diff_of, facts, origin
 from reports.table import Shown, Table, escape_html, to_csv, to_html, to_latex
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 FURTHER = ("metrics", "slices", "learning-rates", "trials")
 RUNS = "runs"
 READABLE = 200  # rows of a table of runs that are there without the script
-PASTED = 500  # rows: of a longer table nobody pastes the LaTeX
 
 
 @dataclass(frozen=True)
@@ -143,9 +142,9 @@ def _sections(chapter: Chapter) -> Iterator[Section]:
     notes = tuple(str(n) for study in chapter.studies for n in study.plan.get("notes") or ())
     found = (
         ("Findings", _list(chapter.found) + _list(chapter.limits, "soft")),
-        ("Results", "\n".join(map(to_html, first))),
+        ("Results", "\n".join(to_html(opening(table)) for table in first)),
         ("Figures", _pictures(chapter.pictures)),
-        ("Further numbers", "\n".join(map(to_html, rest))),
+        ("Further numbers", "\n".join(to_html(opening(table)) for table in rest)),
         ("Runs", "\n".join(map(_run_table, runs))),
         ("Notes of the plan", _list(tuple(dict.fromkeys(notes)))),
         ("Methods", f"<p>{escape_html(chapter.methods)}</p>" if chapter.methods else ""),
@@ -248,7 +247,7 @@ def _data(document: Document) -> str:
 
 
 def _texts(table: Table) -> dict[str, str]:
-    short = len(table.frame) <= PASTED
+    short = len(table.frame) <= LONG
     return {"csv": to_csv(table), **({"latex": to_latex(table)} if short else {})}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports.document import Chapter, Document, Report, chapter_of, document_of
+from reports.document import Chapter, Document, Report, chapter_of, document_of, opening
 from reports.origin import diff_of, origin
 from reports.report import make_report
 from reports.table import Table, escape_markdown, to_bullet, to_markdown
@@ -64,7 +64,7 @@ def _findings(chapter: Chapter) -> str:
 
 
 def _blocks(tables: Sequence[Table]) -> list[str]:
-    return [to_markdown(table) for table in tables]
+    return [to_markdown(opening(table)) for table in tables]
 
 
 def _provenance(sources: Sequence[Study]) -> list[str]:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from reports.document import Document, Report, document_of
+from reports.document import LONG, Document, Report, document_of
 
 FORMATS = ("markdown", "html", "latex", "typst", "csv", "figures")
 DEFAULT = ("markdown", "html", "latex", "csv", "figures")
@@ -35,7 +35,8 @@ def contents(report: Report | Document, formats: Sequence[str] = DEFAULT) -> dic
     if "html" in formats:
         files["report.html"] = page(document)
     for ending, write in _table_writers(formats).items():
-        files |= {f"tables/{table.name}.{ending}": write(table) for table in document.tables}
+        tables = [t for t in document.tables if ending == "csv" or len(t.frame) <= LONG]
+        files |= {f"tables/{table.name}.{ending}": write(table) for table in tables}
     for picture in document.pictures if "figures" in formats else ():
         for kind in KINDS:
             files[f"figures/{picture.name}.{kind}"] = render(picture.figure, kind)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from reports.build import Order, build_study, gather
-from reports.page import PASTED, READABLE, page
+from reports.document import LONG
+from reports.page import READABLE, page
 
 EVIL = "<script>alert('x')</script>"
 DIFF = (
@@ -157,7 +158,7 @@ def test_of_many_runs_the_first_can_be_read_without_the_script(many):
     assert body.count("<tr>") == 1 + READABLE
     assert "The first 200 of 520 runs; all of them are in tables/runs.csv." in text
     data = json.loads(found.scripts[0])
-    assert len(data["runs"]["runs"]) == 520 > PASTED
+    assert len(data["runs"]["runs"]) == 520 > LONG
     assert set(data["tables"]["runs"]) == {"csv"}  # nobody pastes that
     assert_harmless(text)
 
