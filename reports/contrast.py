@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import polars as pl
 from reports import stats
 from reports.comparison import Contrast, contrasts
 from reports.equivalence import default_margin
+from reports.rates import chosen_trial, is_at_edge, learning_rates
 from reports.stats import Estimate
 from sweeps.results import LOWER_IS_BETTER, Study
 
@@ -27,7 +28,6 @@ __all__ = [
     "learning_rates",
 ]
 WEAK = 0.10  # treatment strength below which a switch is too weak to test
-NEAR = 1e-6  # relative: a rate this close to an end of its range is at the end
 SCORED = ("finished", "diverged")  # runs that have a value; of others it would be half a run's
 MEASURES = ("effective_length", "roughness", "decay_exponent", "decay_rate")
 Pair = tuple[float | None, float | None]
@@ -143,7 +143,16 @@ def analyse(study: Study) -> Analysis:
     margin = default_margin(outcome.metric) if named is None else _margin(study, named)
     chance = None if plan.get("chance") is None else float(plan["chance"])
     base = plan["arms"].index(baseline_entry(study))
-    arms = [_arm(study, entry, outcome, chance) for entry in plan["arms"]]
+    rows = _by_arm(study.results, plan["seeds"])
+    improving = pl.col("still_improving").fill_null(value=False)
+    late = _by_arm(study.runs.filter(improving), plan["seeds"])
+    arms = [
+        replace(
+            _arm(study, entry, rows.get(entry["name"], study.results.clear()), outcome, chance),
+            still_improving=len(late.get(entry["name"], ())),
+        )
+        for entry in plan["arms"]
+    ]
     others = [arm for arm in arms if arm is not arms[base]]
     guessed = [arm.name for arm in others if arm.diverged or arms[base].diverged]
     found = contrasts(
@@ -192,35 +201,45 @@ def by_seed(rows: pl.DataFrame) -> dict[int, float]:
     return {seed: value for seed, value in pairs if value is not None and math.isfinite(value)}
 
 
-def _arm(study: Study, entry: dict[str, Any], outcome: Outcome, chance: float | None) -> Arm:
-    seeds = entry.get("seeds") or study.plan["seeds"]  # its own in a pool of studies
-    own = (pl.col("arm") == entry["name"]) & pl.col("seed").is_in(seeds)
-    rows = study.results.filter(own)
+def _by_arm(rows: pl.DataFrame, seeds: Sequence[int]) -> dict[str, pl.DataFrame]:
+    """Those of planned seeds."""
+    parts = rows.filter(pl.col("seed").is_in(seeds)).partition_by("arm", as_dict=True)
+    return {str(key[0]): part for key, part in parts.items()}
+
+
+def _arm(
+    study: Study,
+    entry: dict[str, Any],
+    rows: pl.DataFrame,
+    outcome: Outcome,
+    chance: float | None,
+) -> Arm:
+    """What an arm's own rows say: all but its contrast, its relative size and `still_improving`."""
     runs = rows.unique("seed", maintain_order=True)
     diverged = runs.filter(pl.col("status") == "diverged")
     values = by_seed(outcome.rows(rows.filter(pl.col("status").is_in(SCORED))))
     if chance is not None:  # a slice, or a metric, that a diverged run has no row of
         values = dict.fromkeys(diverged["seed"], chance) | values
     values = dict(sorted(values.items()))
-    improving = study.runs.filter(own & pl.col("still_improving").fill_null(value=False))
+    kernel = rows.filter(pl.col("split") == "kernel")
     lr = _chosen_lr(rows, entry)
     searched = rows if study.plan.get("search") else rows.clear()
     return Arm(
         name=entry["name"],
         changed=tuple(entry.get("changed") or ()),
         values=values,
-        planned=len(seeds),
+        planned=len(entry.get("seeds") or study.plan["seeds"]),  # its own in a pool of studies
         diverged=diverged.height,
         estimate=stats.mean_interval(list(values.values())),
         parameters=_of_runs(searched, "parameters", entry),
         extra_parameters=None,
         state_bytes=_of_runs(searched, "state_bytes", entry),
         lr=lr,
-        lr_at_edge=_is_at_edge(study, entry["name"], lr),
+        lr_at_edge=is_at_edge(study, entry["name"], lr),
         strength=entry.get("treatment_strength"),
-        still_improving=improving.height,
+        still_improving=0,
         seconds=_mean(runs["seconds"]),
-        measured={name: _measured(rows, name) for name in MEASURES},
+        measured={name: _measured(kernel, name) for name in MEASURES},
     )
 
 
@@ -237,48 +256,12 @@ def _chosen_lr(rows: pl.DataFrame, entry: dict[str, Any]) -> float | None:
     return entry.get("experiment", {}).get("train", {}).get("lr")
 
 
-def learning_rates(study: Study, arm: str) -> pl.DataFrame:
-    """The tuning of an arm, by rate: number lr value state.
-
-    value is the tuning score (the larger the better), its mean if there are several tuning seeds.
-    """
-    rows = study.trials.filter(pl.col("arm") == arm)
-    rates = [json.loads(text or "{}").get("train.lr") for text in rows["parameters"]]
-    rows = rows.with_columns(
-        pl.Series("lr", rates, dtype=pl.Float64),
-        pl.when(pl.col("value").is_finite()).then("value").alias("value"),
-    )
-    means = rows.group_by("number", maintain_order=True).agg(
-        pl.col("lr").first(), pl.col("value").mean(), pl.col("state").unique().sort().str.join(" ")
-    )
-    return means.filter(pl.col("lr").is_not_null()).sort("lr", "number")
-
-
-def chosen_trial(study: Study, arm: str) -> int | None:
-    """The number of the trial whose rate was used; where no run says so, the best one."""
-    used = study.results.filter(pl.col("arm") == arm)["trial"].drop_nulls()
-    if len(used):
-        return used[0]
-    tried = learning_rates(study, arm).drop_nulls("value").filter(pl.col("state") != "pruned")
-    if not len(tried):
-        return None
-    return tried.sort("value", "number", descending=[True, False])["number"][0]
-
-
-def _is_at_edge(study: Study, arm: str, lr: float | None) -> bool:
-    """Whether no rate beyond the chosen one was tried, on one of its sides."""
-    tried = learning_rates(study, arm)["lr"].unique().sort()
-    ends = (tried[0], tried[-1]) if len(tried) > 1 else study.plan.get("lr_range")
-    if lr is None or not ends or not study.plan.get("trials"):
-        return False
-    return lr <= ends[0] * (1 + NEAR) or lr >= ends[1] * (1 - NEAR)
-
-
 def _measured(rows: pl.DataFrame, metric: str) -> Pair:
-    """Mean over seeds at initialisation and at the end."""
-    kernel = rows.filter((pl.col("split") == "kernel") & (pl.col("metric") == metric))
+    """Mean over seeds at initialisation and at the end, of rows about kernels."""
+    rows = rows.filter(pl.col("metric") == metric) if len(rows) else rows
     initial, final = (
-        _mean(kernel.filter(pl.col("slice") == when)["value"]) for when in ("initial", "final")
+        _mean(rows.filter(pl.col("slice") == when)["value"]) if len(rows) else None
+        for when in ("initial", "final")
     )
     return initial, final
 

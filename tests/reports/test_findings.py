@@ -1,8 +1,13 @@
 """The sentences: what may be said, and what may not."""
 
+import json
+
+import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 from reports.build import make_report, markdown
+from reports.power import seeds_for, smallest_difference
 from sweeps.results import read_study
 
 BASE = [0.50, 0.55, 0.45, 0.60, 0.52, 0.48]
@@ -44,6 +49,76 @@ def test_a_small_interval_that_the_corrected_test_does_not_support(make_study):
     sentence = found(make_study(arms))[0]
     assert "a changed test accuracy by +0.085" in sentence
     assert f"p = {6 * 4 / 2**8:.2g} Holm, not significant)" in sentence
+
+
+def near(base, spread):
+    return [b + spread * (-1) ** i * (1 + i / 10) for i, b in enumerate(base)]
+
+
+def test_equivalence_is_said_where_it_was_shown(make_study):
+    (sentence,) = found(make_study({"baseline": BASE, "decay=off": near(BASE, 0.001)}))
+    assert "no difference in test accuracy was shown" in sentence
+    assert "Equivalent within ±0.01, this tool's default margin (TOST p < 0.0001 Holm, " in sentence
+    interval = ttest_1samp(np.subtract(near(BASE, 0.001), BASE), 0).confidence_interval(0.9)
+    assert f"90 % CI {interval.low:+.4f} to {interval.high:+.4f})." in sentence
+    assert "would be needed" not in sentence
+
+
+def test_the_plan_s_margin_is_called_so(make_study):
+    plan = {"primary": {"metric": "accuracy", "split": "test", "slice": "all", "margin": 0.05}}
+    study = make_study({"baseline": BASE, "decay=off": near(BASE, 0.01)}, plan=plan)
+    assert "Equivalent within ±0.05, the margin of the plan (TOST" in found(study)[0]
+    assert "within a margin of ±0.05 (named in the plan)" in make_report(study, draw=False).methods
+
+
+def test_a_difference_may_be_shown_and_small(make_study):
+    values = [b + 0.002 + 0.0001 * i for i, b in enumerate(BASE)]
+    (sentence,) = found(make_study({"baseline": BASE, "decay=off": values}))
+    assert sentence.startswith("decay=off changed test accuracy by +0.002")
+    assert "Equivalent within ±0.01" in sentence
+
+
+def test_equivalence_is_never_said_of_too_few_seeds(make_study):
+    study = make_study({"baseline": BASE[:5], "decay=off": near(BASE[:5], 0.001)})
+    assert "quivalen" not in " ".join((*found(study), make_report(study, draw=False).methods))
+
+
+def test_what_it_would_take_to_show_a_difference(make_study):
+    (sentence,) = found(make_study({"baseline": BASE, "decay=off": near(BASE, 0.02)}))
+    d = np.subtract(near(BASE, 0.02), BASE)
+    seeds = seeds_for(0.01, d.std(ddof=1))
+    assert (
+        f"To show a difference of 0.01 with 80 % power, about {seeds} seeds would be needed "
+        f"(standard deviation of the paired differences {d.std(ddof=1):.2g})."
+    ) in sentence
+    assert "Equivalent" not in sentence
+
+
+def test_what_these_seeds_can_show_where_no_margin_is_known(make_study):
+    plan = {"primary": {"metric": "loss", "split": "test", "slice": "all"}}
+    rows = [
+        {"arm": a, "seed": s, "split": "test", "slice": "all", "metric": "loss", "value": v}
+        for a, values in (("baseline", BASE), ("decay=off", near(BASE, 0.02)))
+        for s, v in enumerate(values)
+    ]
+    study = make_study({"baseline": BASE, "decay=off": BASE}, rows=rows, plan=plan)
+    shown = smallest_difference(6, np.subtract(near(BASE, 0.02), BASE).std(ddof=1))
+    assert f"With 80 % power, 6 seeds show a difference of about {shown:.2g}." in found(study)[0]
+    text = make_report(study, draw=False).methods
+    assert "Equivalence" not in text
+    assert "differences that can be shown, are for 80 % power" in text
+
+
+def test_an_interval_of_no_width_is_explained(make_study):
+    (sentence,) = found(make_study({"baseline": [0.5] * 6, "decay=off": [0.7] * 6}))
+    assert "+0.200 to +0.200" in sentence
+    assert "All differences are equal: such an interval says nothing of other seeds." in sentence
+
+
+def test_p_values_too_small_to_print_are_below(make_study):
+    base = [0.5 + i / 100 for i in range(16)]
+    study = make_study({"baseline": base, "decay=off": [b + 0.2 + b / 9 for b in base]})
+    assert "p < 0.0001 Holm" in found(study)[0]
 
 
 def test_underpowered_is_said_with_the_interval_and_without_p(make_study):
@@ -135,8 +210,53 @@ def test_methods_are_written_from_the_plan(rich_study):
         "Kernel gain: init, in all arms",
         "All seeds share the task's validation and test sets (task seed 0)",
         "not about other tasks, test sets or a repeated tuning.",
+        "the model at the last step is evaluated, on the test split once.",
+        "that of the best validation accuracy was used.",
+        "within a margin of ±0.01 (this tool's default), corrected by Holm over 3 contrasts as a",
+        "All other numbers are descriptive, Wilcoxon's signed-rank p",
+        "The runs were made on cpu.",
     ):
         assert part in text
+    assert "learning rate 0.003" not in text  # each arm has its own
+
+
+def train(**fields):
+    given = {"lr": 0.02, "weight_decay": 0.01, "batch_size": 64, "steps": 500, "warmup": 0.1}
+    model = {"depth": 2, "width": 32}
+    return {"experiment": {"task": {"kind": "mqar"}, "model": model, "train": given | fields}}
+
+
+def test_methods_say_what_was_trained_as_given(make_study):
+    """Of the baseline, wherever it stands."""
+    fields = {"select": "best-validation", "num_train": 4096, "stop_at": 0.99, "clip": 1.0}
+    entries = {"decay=off": train(lr=9.0), "baseline": train(**fields)}
+    study = make_study({"decay=off": BASE, "baseline": BASE}, entries=entries)
+    text = make_report(study, draw=False).methods
+    assert (
+        "AdamW (learning rate 0.02, weight decay 0.01, batch size 64, 500 steps, on a fixed set of "
+        "4,096 examples, gradient norm clipped at 1, stopped at validation accuracy 0.99)"
+    ) in text
+    assert "the model of the best validation score is evaluated, on the test split once." in text
+
+
+def test_methods_do_not_state_what_was_searched_for(make_study):
+    space = {"train.lr": "[1e-4, 0.1]", "train.weight_decay": "[1e-4, 1]", "model.width": "[8, 64]"}
+    search = {"space": space, "sampler": "tpe", "pruner": "none", "objectives": [], "seeds": 1}
+    study = make_study(
+        {"baseline": BASE}, plan={"trials": 9, "search": search}, entries={"baseline": train()}
+    )
+    text = make_report(study, draw=False).methods
+    assert "Baseline: all-on (depth 2, 10,000 parameters)" in text
+    assert "AdamW (batch size 64, 500 steps)" in text
+    assert "train.weight_decay in [1e-4, 1]" in text
+
+
+def test_methods_name_the_machine(make_study):
+    study = make_study({"baseline": BASE})
+    said = {"hardware": {"processor": "A Chip <9>"}, "torch": "2.13.0"}
+    (study.directory / "provenance.json").write_text(json.dumps(said))
+    text = make_report(read_study(study.directory), draw=False).methods
+    assert text.endswith("The runs were made on cpu (A Chip <9>) with torch 2.13.0.")
 
 
 def test_methods_of_a_plan_that_says_little(make_study):

@@ -17,6 +17,7 @@ from reports.stats import (
     mean_interval,
     paired_difference,
     permutation_p,
+    reachable_p,
     seed_correlation,
     seeds_needed,
     smallest_p,
@@ -241,3 +242,13 @@ def test_seeds_needed_are_those_of_the_design():
 def test_underpowered_is_when_holm_can_never_reject(n, arms, expected):
     best = holm([smallest_p(n)] * arms)[0]
     assert is_underpowered(n, arms) is expected is (best >= 0.05)
+
+
+def test_the_least_p_of_each_contrast_is_reached_and_never_undercut():
+    """With missing runs the contrasts have other numbers of pairs: each has its own least."""
+    assert reachable_p([6, 6]) == [2 * 2**-5] * 2
+    assert reachable_p([8, 6]) == [2 * 2**-7, 2**-5]  # the second is compared with 0.05 itself
+    assert reachable_p([8, 8, 3]) == [3 * 2**-7, 3 * 2**-7, 2**-2]
+    assert reachable_p([0, 1, 9]) == [1.0, 1.0, 3 * 2**-8]
+    least = np.min([holm([i / 32, j / 8]) for i in range(1, 33) for j in range(1, 9)], axis=0)
+    assert reachable_p([6, 4]) == least.tolist()
