@@ -8,97 +8,129 @@ import contextlib
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
 from reports.table import escape_html, plain
+from reports.ticks import log_ticks, step_ticks
+from reports.venues import INK, MUTED, VENUES, Name, Venue, settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH = 3.4  # inches: one column of a two-column paper
-INK = "#1b1b1c"  # text and the baseline; in a page it follows the page's own text colour
-MUTED = "#8a8a8b"  # readable on white and on black
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
+__all__ = [
+    "COLOURS",
+    "INK",
+    "KINDS",
+    "MUTED",
+    "WIDTH",
+    "inline_svg",
+    "label",
+    "legend_below",
+    "log_ticks",
+    "look",
+    "new_figure",
+    "render",
+    "step_ticks",
+    "style",
+    "venue",
+]
+
+WIDTH = VENUES["plain"].column
+# Okabe and Ito, in an order in which neighbours can be told apart whatever a reader's eyes lack
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7")
 MARKERS = "osD^vPX"
 DASHES = ("-", ":", "-.")  # "--" is the baseline's
 KINDS = ("pdf", "svg", "png")
 LABEL_LENGTH = 32
-LEGEND_ROW = 0.15  # inches
-STYLE: dict[str, Any] = {
-    "figure.dpi": 200,
-    "savefig.dpi": 200,
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
-    "font.size": 7.5,
-    "axes.titlesize": 7.5,
-    "axes.labelsize": 7.5,
-    "figure.labelsize": 7.5,
-    "legend.fontsize": 7,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 6.5,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": MUTED,
-    "grid.alpha": 0.3,
-    "grid.linewidth": 0.4,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "lines.linewidth": 1.2,
-    "lines.markersize": 3.5,
-    "legend.frameon": False,
-    "legend.handlelength": 2.2,
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "text.parse_math": False,  # a `$` in a name is a `$`
-    "pdf.fonttype": 42,  # TrueType: publishers refuse type 3
-    "ps.fonttype": 42,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "seqzoo",
-    "path.simplify": True,
-}
+ROW = 1.55  # height of a row of a legend, in the size of its letters
+HANDLE = 8  # room that a line and its margins take in a legend, in letters
+POINTS = 72  # in an inch
 NO_DATE: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "ModDate": None},
     "svg": {"Date": None},
     "png": {},
 }
+_active: ContextVar[Name] = ContextVar("style", default="plain")
 
 
 @contextlib.contextmanager
-def style() -> Iterator[None]:
-    """Everything that draws or saves happens inside: the reader's own settings do not leak in."""
+def style(name: Name | None = None) -> Iterator[None]:
+    """Everything that draws or saves happens inside: the reader's own settings do not leak in.
+
+    Without a name: as it is around, plain at the outermost.  Raises: ValueError on another name.
+    """
     import matplotlib as mpl
 
-    with warnings.catch_warnings(), mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(cast(Any, STYLE))
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # drawn as a box
-        yield
+    chosen = _active.get() if name is None else name
+    if chosen not in VENUES:
+        raise ValueError(f"style={chosen}: choose from {', '.join(VENUES)}")
+    token = _active.set(chosen)
+    try:
+        with warnings.catch_warnings(), mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(cast(Any, settings(VENUES[chosen])))
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")  # drawn as a box
+            yield
+    finally:
+        _active.reset(token)
 
 
-def new_figure(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure that no window and no global list knows of. Call inside `style()`."""
+def venue() -> Venue:
+    """The widths and sizes of the style that is active."""
+    return VENUES[_active.get()]
+
+
+def new_figure(height: float, width: float | None = None) -> Figure:
+    """An empty figure that no window and no global list knows of. Call inside `style()`.
+
+    Inches; as wide as a column of the active style unless said otherwise.
+    """
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    size = (venue().column if width is None else width, height)
+    figure = Figure(figsize=size, layout="constrained")
+    figure.set_label(_active.get())  # which style it is saved in
+    return figure
 
 
 def render(figure: Figure, kind: str, *, transparent: bool = False) -> bytes:
-    """The figure as a file: the same bytes each time."""
-    buffer = io.BytesIO()
-    with style():
-        if figure.get_layout_engine() is not None:  # once, not for every format
+    """The figure as a file, in the style that it was made in: the same bytes each time."""
+    made = str(figure.get_label())
+    with style(cast(Name, made) if made in VENUES else None):
+        if figure.get_constrained_layout():  # once, not for every format
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
-        figure.savefig(buffer, format=kind, metadata=NO_DATE[kind], transparent=transparent)
+        patches = [figure.patch, *(axes.patch for axes in figure.axes)] if transparent else []
+        shown = [patch.get_visible() for patch in patches]
+        for patch in patches:
+            patch.set_visible(False)
+        try:
+            return _printed(figure, kind)
+        finally:
+            for patch, visible in zip(patches, shown, strict=True):
+                patch.set_visible(visible)
+
+
+def _printed(figure: Figure, kind: str) -> bytes:
+    """What savefig writes, without the drawing for nothing that it begins with."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    buffer, canvas, dpi = io.BytesIO(), figure.canvas, figure.dpi
+    try:
+        if kind == "png":
+            FigureCanvasAgg(figure).print_png(buffer, metadata=NO_DATE[kind])
+        elif kind == "pdf":
+            FigureCanvasPdf(figure).print_pdf(buffer, metadata=NO_DATE[kind])
+        else:
+            FigureCanvasSVG(figure).print_svg(buffer, metadata=NO_DATE[kind])
+    finally:
+        figure.set_canvas(canvas)
+        figure.dpi = dpi
     return buffer.getvalue()
 
 
@@ -115,11 +147,11 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
     return re.sub(r"\s*\n\s*", "\n", text.replace("<svg ", label, 1)).strip()
 
 
-def label(text: str) -> str:
+def label(text: str, most: int = LABEL_LENGTH) -> str:
     """A name that fits into a legend and that matplotlib does not read as a command."""
     text = plain(text)
-    if len(text) > LABEL_LENGTH:  # names of arms differ at either end
-        text = f"{text[: LABEL_LENGTH // 2 - 1]}…{text[-LABEL_LENGTH // 2 :]}"
+    if len(text) > most:  # names of arms differ at either end
+        text = f"{text[: most // 2 - 1]}…{text[-most // 2 :]}"
     return f" {text}" if text.startswith("_") else text  # a leading _ would hide it from the legend
 
 
@@ -136,35 +168,36 @@ def look(position: int) -> dict[str, Any]:
     }
 
 
-def legend_columns(names: Sequence[str]) -> int:
-    """How many names of this length fit side by side."""
-    longest = max((len(name) for name in names), default=0)
-    return max(1, min(len(names), int(56 // (longest + 8))))
+def letters(width: float, size: float) -> float:
+    """How many letters of a size, in points, fit into a width in inches."""
+    return width * POINTS / (venue().em * size)
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:
-    """All labelled lines in rows below the axes, where they cover no data; the figure grows."""
-    handles, names = axes.get_legend_handles_labels()
-    if names:
-        columns = legend_columns(names)
-        figure.set_figheight(figure.get_figheight() + LEGEND_ROW * -(-len(names) // columns))
+    """All labelled lines in rows below the axes, where they cover no data; the figure grows.
+
+    What lies at the bottom (zorder 1), such as the arms in grey, comes last.
+    """
+    pairs = list(zip(*axes.get_legend_handles_labels(), strict=True))
+    pairs.sort(key=lambda pair: pair[0].get_zorder() <= 1)
+    if pairs:
+        names, size = [str(name) for _, name in pairs], venue().legend
+        columns = columns_for(names, letters(figure.get_figwidth(), size))
+        rows = -(-len(names) // columns)
+        figure.set_figheight(figure.get_figheight() + rows * ROW * size / POINTS)
+        handles = [handle for handle, _ in pairs]
         figure.legend(handles, names, loc="outside lower center", ncols=columns)
 
 
-def log_ticks(axes: Axes, number: Callable[[float], str] = "{:.2g}".format) -> None:
-    """A logarithmic axis with few and plain numbers: of learning rates unless said otherwise."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axes.set_xscale("log")
-    low, high = axes.get_xlim()
-    wide = high / low > 30
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def step_ticks(axes: Axes) -> None:
-    """An axis of training steps: whole numbers."""
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+def columns_for(names: Sequence[str], room: float) -> int:
+    """The most columns of a legend that fit, filled one after the other; room in letters."""
+    for columns in range(len(names), 1, -1):
+        rows, longer = divmod(len(names), columns)
+        widths, start = 0, 0
+        for i in range(columns):  # the first ones take what is left over
+            end = start + rows + (i < longer)
+            widths += HANDLE + max(map(len, names[start:end]))
+            start = end
+        if widths <= room:
+            return columns
+    return 1

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reports.contrast import Analysis, chosen_trial
-from reports.figure import COLOURS, MUTED, label, legend_below, log_ticks, look, new_figure, style
+from reports.figure import (
+    COLOURS,
+    MUTED,
+    label,
+    legend_below,
+    log_ticks,
+    new_figure,
+    style,
+    venue,
+)
+from reports.lines import Line, each, lineup
 from reports.tuning import costs_of, rate_curve, score_name, searched, trials_of
 
 if TYPE_CHECKING:
@@ -22,10 +32,10 @@ def rate_curves(analysis: Analysis) -> Figure | None:
     if not any(one.value is not None for curve in tried for one in curve):
         return None
     with style():
-        figure = new_figure(1.95)
+        figure = new_figure(1.95 * venue().stretch)
         axes = figure.add_subplot()
-        for i, arm in enumerate(analysis.arms):
-            _draw_rates(axes, analysis, i, arm.name)
+        for _, line in each(lineup(analysis)):
+            _draw_rates(axes, analysis, line)
         log_ticks(axes)
         axes.set_xlabel("learning rate")
         axes.set_ylabel(label(score_name(analysis)))
@@ -33,19 +43,20 @@ def rate_curves(analysis: Analysis) -> Figure | None:
         return figure
 
 
-def _draw_rates(axes: Axes, analysis: Analysis, position: int, arm: str) -> None:
+def _draw_rates(axes: Axes, analysis: Analysis, of: Line) -> None:
+    arm, line = of.arm, of.look
     curve = [one for one in rate_curve(analysis.study, arm) if one.whole]
     if not curve:
         return
-    line, chosen = look(position), chosen_trial(analysis.study, arm)
+    chosen = chosen_trial(analysis.study, arm)
     numbers = {one.number for one in curve}
     rest = [o for o in trials_of(analysis.study, arm) if o.number not in numbers and o.lr]
     others = [one for one in rest if one.value is not None]
     axes.plot([one.lr or 0.0 for one in others], [one.value or 0.0 for one in others], ".",
               color=line["color"], alpha=0.35, markersize=3)  # fmt: skip
     axes.plot([o.lr or 0.0 for o in curve], [o.value or 0.0 for o in curve],
-              label=label(arm), **line)  # fmt: skip
-    for one in (*curve, *others):
+              label=of.name or None, **line)  # fmt: skip
+    for one in (*curve, *others) if of.own else ():
         if one.number == chosen:
             axes.plot([one.lr or 0.0], [one.value or 0.0], line["marker"], color=line["color"],
                       markersize=8, markerfacecolor="none")  # fmt: skip
@@ -82,18 +93,19 @@ def front_plot(analysis: Analysis) -> Figure | None:
     if not costs or not any(said.get("front") for said in analysis.study.searched.values()):
         return None
     with style():
-        figure = new_figure(1.95 * len(costs))
+        figure = new_figure(1.95 * venue().stretch * len(costs))
         panels = figure.subplots(len(costs), 1, squeeze=False)[:, 0]
         for axes, cost in zip(panels, costs, strict=True):
-            for i, arm in enumerate(analysis.arms):
-                _draw_front(axes, analysis, i, arm.name, cost)
+            for _, line in each(lineup(analysis)):
+                _draw_front(axes, analysis, line, cost)
             axes.set_xlabel(label(cost.replace("_", " ")))
             axes.set_ylabel(label(score_name(analysis)))
         legend_below(figure, panels[-1])
         return figure
 
 
-def _draw_front(axes: Axes, analysis: Analysis, position: int, arm: str, cost: str) -> None:
+def _draw_front(axes: Axes, analysis: Analysis, of: Line, cost: str) -> None:
+    arm = of.arm
     tried = {o.number: o for o in trials_of(analysis.study, arm) if o.whole and cost in o.costs}
     front = [tried[n] for n in analysis.study.searched.get(arm, {}).get("front", ()) if n in tried]
     if not front:
@@ -103,8 +115,8 @@ def _draw_front(axes: Axes, analysis: Analysis, position: int, arm: str, cost: s
     if max(sizes) > WIDE * max(1.0, min(sizes)):
         log_ticks(axes, "{:,.0f}".format)
     front.sort(key=lambda one: (one.costs[cost], one.value or 0.0))
-    name = "no trial beats them" if len(analysis.arms) == 1 else label(arm)
-    line = {**look(position), "linestyle": "-"}
+    name = "no trial beats them" if len(analysis.arms) == 1 else of.name or None
+    line = {**of.look, "linestyle": "-"}
     axes.plot([one.costs[cost] for one in front], [one.value or 0.0 for one in front],
               drawstyle="steps-post", label=name, **line)  # fmt: skip
     chosen = tried.get(chosen_trial(analysis.study, arm) or 0)

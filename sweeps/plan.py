@@ -11,6 +11,7 @@ from typing import Any
 from sweeps.atomic import slug
 from sweeps.axes import RATE
 from sweeps.experiment import Experiment
+from sweeps.growth import parameters_by_length
 from sweeps.search import rates_tried, space_of
 from sweeps.trial import DEFAULT, TUNING_SEED, Method
 
@@ -32,12 +33,14 @@ class PlannedArm:
 
     def to_dict(self) -> dict[str, Any]:
         """The arm in plan.json."""
+        model, length = self.experiment.model, self.experiment.task.context.length
         return {
             "name": self.name,
             "changed": list(self.changed),
             "parameters": self.parameters,
             "state_bytes": self.state_bytes,
             "treatment_strength": self.strength,
+            "parameters_by_length": parameters_by_length(model, length),
             "experiment": self.experiment.to_dict(),
         }
 

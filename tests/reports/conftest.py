@@ -123,6 +123,12 @@ def fingerprint(arm: str, seed: int) -> str:
     return hashlib.sha256(f"{arm} {seed}".encode()).hexdigest()[:16]
 
 
+@pytest.fixture(scope="session")
+def synthetic():
+    """The studies of this file, to be written anywhere."""
+    return Synthetic
+
+
 @pytest.fixture
 def make_study(tmp_path: Path):
     """Write a synthetic study and read it back."""

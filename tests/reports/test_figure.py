@@ -43,8 +43,9 @@ def drawn(analysis):
     return {picture.name: picture for picture in pictures(analysis)}
 
 
-def test_all_four_figures_are_drawn(drawn):
-    assert list(drawn) == ["effects", "learning-curves", "learning-rates", "kernels"]
+def test_all_figures_that_the_study_has_data_for_are_drawn(drawn):
+    names = ["effects", "learning-curves", "factor-gap", "learning-rates", "kernels"]
+    assert list(drawn) == names
     assert all(picture.figure.get_figwidth() == WIDTH for picture in drawn.values())
 
 
