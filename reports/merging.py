@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 from reports.document import Document, Report, chapter_of
 from reports.formats import plural
-from reports.origin import flatten
+from reports.origin import flatten, numbers
 from reports.pooling import configuration, differing, pool, reference, renamed
 from reports.tasks_together import together
 from sweeps.results import Study, slug
@@ -39,7 +40,7 @@ def merged(
         renamed(pool(group), f"{base} on {name}") for group, name in zip(groups, names, strict=True)
     ]
     check_across(pooled)
-    reports = [make(study) for study in pooled]
+    reports = [_with_limits(make(study)) for study in pooled]
     words = tuple(_pooled_sentence(group) for group in groups if len(group) > 1)
     if len(groups) == 1:
         title = str(pooled[0].plan["study"])
@@ -102,6 +103,16 @@ def _settings_that_differ(studies: Sequence[Study], names: Sequence[str]) -> tup
     flat = [dict(flatten(one)) for one in own]
     told = [_by_task(field, flat, names) for field in fields]
     return (f"Not the task alone differs: {'; '.join(told)}.",) if told else ()
+
+
+def _with_limits(report: Report) -> Report:
+    """Of pooled studies: which arms have which seeds, where that differs."""
+    arms = report.study.plan["arms"]
+    own = {arm["name"]: tuple(arm.get("seeds") or ()) for arm in arms}
+    if len(set(own.values())) < 2:
+        return report
+    told = "; ".join(f"{name} {numbers(seeds)}" for name, seeds in own.items())
+    return replace(report, limits=(*report.limits, f"The arms have different seeds: {told}."))
 
 
 def _by_task(field: str, flat: Sequence[dict[str, str]], names: Sequence[str]) -> str:

@@ -33,8 +33,8 @@ def origin(study: Study) -> list[tuple[str, str]]:
     found = {
         "study": str(plan["study"]),
         "command": str(plan.get("command", "")),
-        "seeds": _numbers(plan["seeds"]),
-        "tuning seeds": _numbers(plan.get("tuning_seeds") or ()),
+        "seeds": numbers(plan["seeds"]),
+        "tuning seeds": numbers(plan.get("tuning_seeds") or ()),
         "time": time_of(study),
     }
     said = dict(study.provenance)
@@ -88,7 +88,7 @@ def facts(sources: Sequence[Study]) -> list[tuple[str, str, bool]]:
         ("base", _several(plan.get("base") for plan in plans), False),
         ("task", _several(plan.get("task") for plan in plans), False),
         ("arms", str(len(names)), False),
-        ("seeds", _numbers(seeds), False),
+        ("seeds", numbers(seeds), False),
         ("runs", f"{count(ended)} of {count(len(planned))}", ended < len(planned)),
         ("diverged", count(diverged), diverged > 0),
         ("training time", duration(seconds) if seconds else "", False),
@@ -130,7 +130,7 @@ def _several(values: Iterator[Any]) -> str:
     return ", ".join(dict.fromkeys(str(value) for value in values if value))
 
 
-def _numbers(values: Sequence[Any]) -> str:
+def numbers(values: Sequence[Any]) -> str:
     """0 to 5, or 0, 2, 7"""
     values = list(values)
     if len(values) > 2 and values == list(range(values[0], values[0] + len(values))):

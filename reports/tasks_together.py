@@ -48,10 +48,8 @@ def together(
 def _pictures(
     found: Across, analyses: Sequence[Analysis], names: Sequence[str], look: str
 ) -> tuple[Picture, ...]:
-    try:
-        from reports.across_figures import pictures_across
-    except ImportError:
-        return ()
+    from reports.across_figures import pictures_across
+
     values = [value for a in analyses for arm in a.arms for value in arm.values.values()]
     shares = all(0 <= value <= 1 for value in values)  # what the thresholds of a profile span
     return pictures_across(analyses, names, found.profiles if shares else (), look)

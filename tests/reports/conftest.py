@@ -139,12 +139,6 @@ def make_study(tmp_path: Path):
     return make
 
 
-@pytest.fixture(scope="session")
-def synthetic():
-    """The class of such studies, to be written anywhere."""
-    return Synthetic
-
-
 @pytest.fixture
 def rich_study(tmp_path: Path) -> Path:
     """Three arms, six seeds, with everything that a report can show."""

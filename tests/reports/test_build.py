@@ -11,7 +11,7 @@ from sweeps.results import read_study
 
 TABLES = ("outcome", "arms", "kernels", "metrics", "slices", "sensitivity", "learning-rates")
 TABLES += ("runs",)
-FIGURES = ("effects", "learning-curves", "learning-rates", "kernels")
+FIGURES = ("effects", "learning-curves", "factor-gap", "learning-rates", "kernels")
 
 
 def names(report):

@@ -78,12 +78,15 @@ def test_further_arms_share_the_baseline_and_count_its_runs_once(write):
 def test_an_arm_is_not_missing_seeds_that_were_not_planned_for_it(write):
     a = write("a", {"baseline": BASE, "decay=off": UP}, range(6))
     b = write("b", {"baseline": BASE, "length=off": [*UP[:2], None]}, range(3))
-    analysis = make(pool([read_study(a), read_study(b)])).analysis
-    assert {arm.name: (arm.planned, arm.missing) for arm in analysis.arms} == {
+    parts = [read_study(a), read_study(b)]
+    assert {arm.name: (arm.planned, arm.missing) for arm in make(pool(parts)).analysis.arms} == {
         "baseline": (6, 0),
         "decay=off": (6, 0),
         "length=off": (3, 1),
     }
+    assert merged(parts, make).chapters[0].limits[-1] == (
+        "The arms have different seeds: baseline 0 to 5; decay=off 0 to 5; length=off 0 to 2."
+    )
 
 
 def test_a_run_that_failed_in_one_part_is_taken_from_the_other(write):
