@@ -2,7 +2,6 @@ import csv
 import html
 import io
 import re
-import subprocess
 from html.parser import HTMLParser
 
 import polars as pl
@@ -15,13 +14,11 @@ from reports.table import (
     Strong,
     Table,
     escape_html,
-    escape_latex,
     escape_markdown,
     plain,
     to_bullet,
     to_csv,
     to_html,
-    to_latex,
     to_markdown,
 )
 
@@ -123,55 +120,6 @@ def test_only_what_markdown_acts_on_is_escaped(text, expected):
 def test_a_bullet_begins_with_text(text):
     assert to_bullet(text).startswith("- \\")
     assert to_bullet("decay=off") == "- decay=off"
-
-
-# --------------------------------------------------------------------------------------- LaTeX
-
-COMMANDS = (
-    r"\\text(?:backslash|asciitilde|asciicircum|less|greater|bar|asciigrave)\{\}|\\ldots\{\}"
-    r"|\\[&%$#_{}]|\$\\?(?:-|pm|times|rightarrow|geq|leq|dagger)\$|\{[][*]\}|\{\}"
-)
-
-
-@given(texts)
-@example("\\&%$#_{}~^")
-@settings(max_examples=300, deadline=None)
-def test_nothing_special_reaches_latex(text):
-    rest = re.sub(COMMANDS, "", escape_latex(text))
-    assert not set(rest) & set('\\&%$#_{}~^<>|"[]*'), rest
-    assert all(c.isprintable() for c in rest)
-
-
-def test_latex_signs():
-    assert escape_latex("-0.12 to +0.3, 1e-3, 0-7") == "$-$0.12 to +0.3, 1e-3, 0-7"
-    assert escape_latex("a – b ± 1 †") == r"a -- b $\pm$ 1 $\dagger$"
-    assert escape_latex("x--y") == "x-{}-y"
-    assert escape_latex("é中") == "é?"
-
-
-def test_latex_is_a_booktabs_table(table):
-    text = to_latex(table)
-    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
-    assert len(body) == len(HOSTILE)
-    assert all(line.endswith(r" \\") for line in body)
-    assert [len(re.findall(r"(?<!\\)&", line)) for line in body] == [1] * len(HOSTILE)
-    assert r"\textbf{0.01}" in text
-    assert r"\begin{tabular}{@{}lr@{}}" in text
-    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
-    assert set(re.findall(r"usepackage\{(\w+)", text)) == {"booktabs"}
-
-
-def test_latex_compiles(table, program, tmp_path):
-    source = (
-        "\\documentclass[twocolumn]{article}\n\\usepackage{booktabs}\n\\begin{document}\n"
-        f"{to_latex(table)}\\end{{document}}\n"
-    )
-    (tmp_path / "t.tex").write_text(source, encoding="utf-8")
-    command = [program("pdflatex"), "-no-shell-escape", "-interaction=nonstopmode", "t.tex"]
-    done = subprocess.run([*command[:3], "-halt-on-error", "t.tex"], cwd=tmp_path, timeout=120,
-                          capture_output=True, text=True, errors="replace")  # fmt: skip
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert (tmp_path / "t.pdf").read_bytes().startswith(b"%PDF")
 
 
 # --------------------------------------------------------------------------------- CSV and HTML
