@@ -22,7 +22,7 @@ def best_and_ties(analysis: Analysis) -> frozenset[str]:
     best = max(arms, key=lambda arm: sign * (arm.estimate.mean or 0.0))
     others = [arm for arm in analysis.arms if arm is not best]
     pairs = [_paired(arm, best) for arm in others]
-    found = [_p(a, b) for a, b in pairs]
+    found = [_p(arm, best, *values) for arm, values in zip(others, pairs, strict=True)]
     least = stats.holm([min(1.0, stats.smallest_p(len(a))) for a, _ in pairs])
     judged = [p < stats.ALPHA for p in least]
     if not any(judged):
@@ -41,6 +41,8 @@ def _paired(arm: Arm, best: Arm) -> tuple[list[float], list[float]]:
     return [arm.values[s] for s in seeds], [best.values[s] for s in seeds]
 
 
-def _p(a: list[float], b: list[float]) -> float:
-    p = stats.permutation_p(a, b) if len(a) > 1 else None
+def _p(arm: Arm, best: Arm, a: list[float], b: list[float]) -> float:
+    """Of the table's own contrast where it is one with the baseline: the test is the same."""
+    known = arm.contrast if best.contrast is None else best.contrast if not arm.contrast else None
+    p = known.p if known else stats.permutation_p(a, b) if len(a) > 1 else None
     return 1.0 if p is None else p

@@ -2,6 +2,7 @@ import csv
 import html
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import polars as pl
@@ -13,8 +14,10 @@ from reports.table import (
     Column,
     Strong,
     Table,
+    apart_csv,
     escape_html,
     escape_markdown,
+    headings,
     plain,
     to_bullet,
     to_csv,
@@ -22,24 +25,12 @@ from reports.table import (
     to_markdown,
 )
 
-HOSTILE = (
-    "<script>alert(1)</script>",
-    "\\ & % $ # _ { } ~ ^",
-    "a|b `c` *d* _e_ [f](http://g)",
-    "\"quoted\" 'single' --dashes--",
-    "[0pt]",
-    "*star",
-    "\\input{/etc/passwd}",
-    "line\nbreak\x00null",
-    "é 中 → ± †",
-    "",
-)
 texts = st.text(max_size=40)
 
 
 @pytest.fixture
-def table():
-    frame = pl.DataFrame({"arm": list(HOSTILE), "p": [0.01] + [0.5] * (len(HOSTILE) - 1)})
+def table(names):
+    frame = pl.DataFrame({"arm": list(names), "p": [0.01] + [0.5] * (len(names) - 1)})
     return Table(
         name="hostile",
         caption="A & B: 100 % <b>",
@@ -50,6 +41,37 @@ def table():
         ),
         notes=("a note_with $ signs",),
     )
+
+
+@pytest.fixture
+def apart():
+    """A group over two columns, and a row apart."""
+    return Table(
+        "t",
+        "Cap",
+        pl.DataFrame({"a": ["x"], "v": [1.5]}),
+        (
+            Column("a", lambda r: r["a"], "left"),
+            Column("mean", lambda r: Strong(str(r["v"])), group="own"),
+            Column("n", lambda r: "6/6", group="own"),
+            Column("n", lambda r: "–"),
+        ),
+        ("why",),
+        (("Li & al.", "0.5", "–", Strong("1")),),
+        "published",
+    )
+
+
+def test_a_row_apart_has_a_cell_for_each_column(apart):
+    with pytest.raises(ValueError, match="a row apart has 2 cells, there are 4 columns"):
+        replace(apart, apart=(("a", "b"),))
+
+
+def test_headings_are_of_neighbours(apart):
+    one, two, three, four = apart.columns
+    assert headings(apart.columns) == [("", 0, 1), ("own", 1, 2), ("", 3, 1)]
+    assert headings((two, one, three)) == [("own", 0, 1), ("", 1, 1), ("own", 2, 1)]
+    assert headings((one, four)) == []
 
 
 # ------------------------------------------------------------------------------------ Markdown
@@ -77,9 +99,20 @@ def test_markdown_is_a_padded_pipe_table():
     )
 
 
-def test_no_name_adds_a_column_or_a_row_to_markdown(table):
+def test_markdown_has_groups_before_titles_and_rows_apart_below(apart):
+    head = "| a        | own: mean | own: n |     n |\n|----------|----------:|-------:|------:|\n"
+    assert to_markdown(apart) == (
+        f"**Cap**\n\n{head}"
+        "| x        |   **1.5** |    6/6 |     – |\n"
+        f"\n*published*\n\n{head}"
+        "| Li & al. |       0.5 |      – | **1** |\n"
+        "\n- why\n"
+    )
+
+
+def test_no_name_adds_a_column_or_a_row_to_markdown(table, names):
     lines = [line for line in to_markdown(table).splitlines() if line.startswith("|")]
-    assert len(lines) == 2 + len(HOSTILE)
+    assert len(lines) == 2 + len(names)
     assert {unescaped(line, "|") for line in lines} == {3}
     assert "**0.01**" in lines[2]
     assert sum("**" in line for line in lines) == 1
@@ -125,16 +158,27 @@ def test_a_bullet_begins_with_text(text):
 # --------------------------------------------------------------------------------- CSV and HTML
 
 
-def test_csv_holds_the_frame_itself(table):
+def test_csv_holds_the_frame_itself(table, names):
     rows = list(csv.reader(io.StringIO(to_csv(table), newline="")))
     assert rows[0] == ["arm", "p"]
-    assert [row[0] for row in rows[1:]] == list(HOSTILE)
+    assert [row[0] for row in rows[1:]] == list(names)
     assert [float(row[1]) for row in rows[1:]] == table.frame["p"].to_list()
 
 
 def test_csv_keeps_every_digit_and_missing_values():
     frame = pl.DataFrame({"x": [0.1 + 0.2, None]})
     assert to_csv(Table("t", "", frame, ())) == "x\n0.30000000000000004\n\n"
+
+
+def test_csv_of_rows_apart_is_a_file_of_its_own(apart):
+    assert to_csv(apart) == "a,v\nx,1.5\n"
+    assert apart_csv(apart) == "a,own: mean,own: n,n\nLi & al.,0.5,–,1\n"
+    assert apart_csv(replace(apart, apart=())) == ""
+
+
+def test_csv_of_rows_apart_has_a_name_for_each_column(apart):
+    twice = replace(apart, columns=(apart.columns[0], *[apart.columns[3]] * 3))
+    assert apart_csv(twice).splitlines()[0] == "a,n,n (2),n (3)"
 
 
 ALLOWED = {"figure", "figcaption", "div", "ul", "li", "strong"}
@@ -160,11 +204,11 @@ class Reader(HTMLParser):
             self.cells[-1] += data
 
 
-def test_html_shows_every_name_and_runs_none(table):
+def test_html_shows_every_name_and_runs_none(table, names):
     reader = Reader()
     reader.feed(to_html(table))
     assert reader.tags <= ALLOWED
-    assert reader.cells[2::2] == [plain(name) for name in HOSTILE]
+    assert reader.cells[2::2] == [plain(name) for name in names]
 
 
 @given(texts)
@@ -173,3 +217,20 @@ def test_html_text_is_the_text_that_was_given(text):
     escaped = escape_html(text)
     assert html.unescape(escaped) == plain(text) or "&" in text
     assert not set(escaped) & set("<>\"'")
+
+
+def test_html_spans_groups_and_sets_rows_apart(apart):
+    text = to_html(apart)
+    head = text.split("<thead>")[1].split("</thead>")[0]
+    assert head == (
+        '<tr><th scope="col" rowspan="2" class="left">a</th>'
+        '<th scope="colgroup" colspan="2" class="center group">own</th>'
+        '<th scope="col" rowspan="2" class="right">n</th></tr>'
+        '<tr><th scope="col" class="right">mean</th><th scope="col" class="right">n</th></tr>'
+    )
+    body = text.split('<tbody class="apart">')[1].split("</tbody>")[0]
+    assert body == (
+        '\n<tr><th scope="rowgroup" colspan="4" class="left">published</th></tr>\n'
+        '<tr><th scope="row" class="left">Li &amp; al.</th><td class="right">0.5</td>'
+        '<td class="right">–</td><td class="right"><strong>1</strong></td></tr>\n'
+    )
