@@ -7,8 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from reports.contrast import Analysis, by_seed, chosen_trial, learning_rates
-from reports.formats import DASH, count, fixed, mean_and_half, short
+from reports.captions import UP, arrow, seeds, task, trial_budget, with_arrow
+from reports.contrast import Analysis, chosen_trial, learning_rates
+from reports.formats import DASH, count, digits_of, fixed, mean_and_half, short
 from reports.stats import Estimate, mean_interval
 from reports.study_tables import Row, bounds, name_column
 from reports.table import Column, Shown, Table
@@ -20,7 +21,7 @@ def metrics_table(analysis: Analysis) -> Table:
     results = analysis.study.results.filter(
         (pl.col("slice") == "all") & (pl.col("split") != "kernel")
     )
-    return _by_arm(analysis, results, "metrics", "All metrics, over whole splits.")
+    return _by_arm(analysis, results, "metrics", "All metrics, over whole splits")
 
 
 def slices_table(analysis: Analysis) -> Table:
@@ -28,45 +29,58 @@ def slices_table(analysis: Analysis) -> Table:
     results = analysis.study.results.filter(
         (pl.col("slice") != "all") & (pl.col("split") != "kernel")
     )
-    return _by_arm(analysis, results, "slices", "Metrics by slice of the data.")
+    return _by_arm(analysis, results, "slices", "Metrics by slice of the data")
 
 
 def _by_arm(analysis: Analysis, results: pl.DataFrame, name: str, caption: str) -> Table:
     """One row per (split, slice, metric), one column per arm."""
     arms = [arm.name for arm in analysis.arms]
-    groups = results.partition_by("split", "slice", "metric", as_dict=True)
+    found = _estimates(results)
+    keys = sorted({key for key, _ in found}, key=lambda key: [natural(part) for part in key])
     rows = []
-    for key in sorted(groups, key=lambda key: [natural(str(part)) for part in key]):
+    for key in keys:
         row: Row = dict(zip(("split", "slice", "metric"), key, strict=True))
-        for i, arm in enumerate(arms):
-            values = by_seed(groups[key].filter(pl.col("arm") == arm))
-            estimate = mean_interval(list(values.values()))
-            row |= {f"{i} n": estimate.n, **bounds(estimate, f"{i} mean", f"{i} ")}
-        if any(row[f"{i} n"] for i in range(len(arms))):
-            rows.append(row)
-    frame = pl.DataFrame(rows, infer_schema_length=None)
-    titles = [Column(arm, _estimate_of(i), "right") for i, arm in enumerate(arms)]
-    what = ("split", "metric") if name == "metrics" else ("split", "slice", "metric")
+        for arm in arms:
+            estimate = found.get((key, arm), NOTHING)
+            row |= {f"{arm} n": estimate.n, **bounds(estimate, f"{arm} mean", f"{arm} ")}
+        rows.append(row)
+    digits = {key: digits_of(found.get((key, arm), NOTHING) for arm in arms) for key in keys}
+    what = ("split",) if name == "metrics" else ("split", "slice")
     return Table(
         name=name,
-        caption=caption,
-        frame=frame.rename({c: _csv_name(c, arms) for c in frame.columns if c[0].isdigit()}),
-        columns=(*(Column(w, lambda r, w=w: r[w], "left") for w in what), *titles),
-        notes=("mean ± half of the 95 % t interval over seeds. Descriptive: no tests.",),
+        caption=f"{caption}{task(analysis)}, {seeds(analysis)}.",
+        frame=pl.DataFrame(rows, infer_schema_length=None),
+        columns=(
+            *(Column(w, lambda r, w=w: r[w], "left") for w in what),
+            Column("metric", lambda r: f"{r['metric']} {arrow(r['metric'])}", "left"),
+            *(Column(arm, _estimate_of(arm, digits)) for arm in arms),
+        ),
+        notes=(
+            "Mean ± half of the 95 % t interval over seeds; the arrow: which way is better. "
+            "Descriptive: no tests.",
+        ),
     )
 
 
-def _csv_name(column: str, arms: list[str]) -> str:
-    number, _, what = column.partition(" ")
-    return f"{arms[int(number)]} {what}"
+NOTHING = Estimate(0)
+Key = tuple[str, str, str]  # split, slice, metric
 
 
-def _estimate_of(position: int):
-    """Show the position-th arm's estimate; four columns per arm follow the three of the key."""
+def _estimates(results: pl.DataFrame) -> dict[tuple[Key, str], Estimate]:
+    """By key and arm, where there is a finite value: one pass over the results."""
+    key = ("split", "slice", "metric", "arm")
+    values = results.filter(pl.col("value").is_finite()).sort("seed")
+    groups = values.group_by(key, maintain_order=True).agg("value")
+    return {
+        ((split, part, metric), arm): mean_interval(values)
+        for split, part, metric, arm, values in groups.iter_rows()
+    }
 
+
+def _estimate_of(arm: str, digits: dict[Key, int]):
     def show(row: Row) -> Shown:
-        n, mean, low, high = list(row.values())[3 + 4 * position : 7 + 4 * position]
-        return mean_and_half(Estimate(n, mean, low, high))
+        estimate = Estimate(*(row[f"{arm} {what}"] for what in ("n", "mean", "low", "high")))
+        return mean_and_half(estimate, digits[row["split"], row["slice"], row["metric"]])
 
     return show
 
@@ -84,13 +98,16 @@ def rates_table(analysis: Analysis) -> Table:
             rows.append({**own, "state": r["state"], "chosen": r["number"] == chosen})
     return Table(
         name="learning-rates",
-        caption="Learning rates tried, by arm, all else equal; the chosen one is marked.",
+        caption=(
+            f"Learning rates tried, all else equal{task(analysis)}: {trial_budget(analysis)}. "
+            "The chosen one is marked."
+        ),
         frame=pl.DataFrame(rows, schema={**schema, "state": pl.String, "chosen": pl.Boolean}),
         columns=(
             name_column(),
             Column("trial", lambda r: str(r["trial"])),
             Column("lr", lambda r: short(r["lr"])),
-            Column(score_name(analysis), lambda r: fixed(r["value"])),
+            Column(f"{score_name(analysis)} {UP}", lambda r: fixed(r["value"])),
             Column("state", lambda r: str(r["state"] or DASH).lower(), "left"),
             Column("chosen", lambda r: "×" if r["chosen"] else "", "center"),
         ),
@@ -114,12 +131,12 @@ def runs_table(analysis: Analysis) -> Table:
     )
     return Table(
         name="runs",
-        caption="Every run.",
+        caption=f"Every run{task(analysis)}.",
         frame=runs,
         columns=(
             name_column(),
             Column("seed", lambda r: str(r["seed"])),
-            Column(str(analysis.outcome), lambda r: fixed(r["value"])),
+            Column(with_arrow(analysis.outcome), lambda r: fixed(r["value"])),
             Column("status", lambda r: r["status"] or DASH, "left"),
             Column("lr", lambda r: short(r["lr"])),
             Column("steps", lambda r: count(r["steps"])),

@@ -47,9 +47,10 @@ def tables_of(analysis: Analysis, *, memory: bool = False) -> tuple[Table, ...]:
     from reports import detail_tables as detail
     from reports import study_tables as main
     from reports import tuning_tables as tuning
+    from reports.published_below import published_table
 
-    makers = (main.outcome_table, main.arms_table, main.kernel_table, detail.metrics_table)
-    makers += (detail.slices_table, tuning.search_table, tuning.front_table)
+    makers = (main.outcome_table, main.arms_table, main.kernel_table, published_table)
+    makers += (detail.metrics_table, detail.slices_table, tuning.search_table, tuning.front_table)
     makers += (tuning.sensitivity_table, detail.rates_table, tuning.trials_table)
     makers += (detail.runs_table,)
     made = (make(analysis, **_known(make, memory=memory)) for make in makers)
