@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.build import Order, build_study, gather
+from reports.build import Order, build, build_study, gather
 from reports.document import LONG
 from reports.page import READABLE, page
 
@@ -76,6 +76,7 @@ def assert_harmless(text):
     assert set(rules) == {"default-src", "script-src"} | others
     assert not [name for name, _ in found.attributes if name.startswith("on")]
     addresses = [v for n, v in found.attributes if n in ("href", "src", "xlink:href", "action")]
+    addresses = [value for value in addresses if not value.startswith("data:image/png;base64,")]
     assert all(value.startswith("#") for value in addresses)
     ids = [value for name, value in found.attributes if name == "id"]
     assert len(ids) == len(set(ids))
@@ -326,7 +327,7 @@ def wait_until(true, seconds=20):
         time.sleep(0.05)
 
 
-def test_a_page_of_several_chapters_has_every_id_once(rich_writer, tmp_path, synthetic):
+def test_a_page_of_two_studies_side_by_side_has_every_id_once(rich_writer, tmp_path, synthetic):
     first = rich_writer(tmp_path / "out")
     other = synthetic({"baseline": [0.4, 0.5, 0.6], "decay=off": [0.5, 0.7, 0.8]}).write(
         tmp_path / "other"
@@ -335,3 +336,19 @@ def test_a_page_of_several_chapters_has_every_id_once(rich_writer, tmp_path, syn
     text = page(gather(order))
     assert_harmless(text)
     assert '<h2 class="chapter" id="section-first-chapter">' in text
+
+
+def test_a_page_of_several_tasks_is_as_harmless(browser, synthetic, tmp_path):
+    directories = []
+    for kind in ("mqar", EVIL):
+        arms = {"baseline": [0.4, 0.5, 0.6], EVIL: [0.5, 0.7, 0.8]}
+        entry = {"experiment": {"task": {"kind": kind}, "model": {}, "train": {"steps": 5}}}
+        study = synthetic(arms, plan={"task": kind}, entries=dict.fromkeys(arms, entry))
+        directories.append(str(study.write(tmp_path / f"out{len(directories)}")))
+    [path, _] = build(Order(tuple(directories), formats=("html",)))
+    assert_harmless(path.read_text())
+    open_page(browser, path, 400)
+    assert len(all_of(browser, "figure.runs input")) == 2
+    assert overflow(browser) <= 0
+    assert requests(browser) == {path.as_uri()}
+    assert browser.get_log("browser") == []
