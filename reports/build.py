@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from reports.document import Document, Report, document_of
 from reports.writing import DEFAULT, FORMATS, check_formats, contents
 
 if TYPE_CHECKING:  # `--help` imports none of this
     from reports.paper import Sheet
+    from reports.venues import Name
     from sweeps.results import Study
 
 __all__ = ["DEFAULT", "FORMATS", "Document", "Report", "build_study", "contents", "make_report"]
@@ -56,7 +57,7 @@ class Order:
 
     directories: tuple[str, ...]
     formats: tuple[str, ...] = DEFAULT
-    style: str = "plain"
+    style: Name = "plain"
     paper: str = ""
     into: str = ""
     compare: str = ""
@@ -70,7 +71,7 @@ class Order:
 
 
 def make_report(
-    study: Study, *, draw: bool = True, look: str = "plain", memory: bool = False
+    study: Study, *, draw: bool = True, look: Name = "plain", memory: bool = False
 ) -> Report:
     """Judge a study and describe what was found; writes nothing."""
     from reports.report import make_report as make
@@ -89,7 +90,7 @@ def build_study(
     directory: str | os.PathLike[str],
     formats: Sequence[str] = DEFAULT,
     *,
-    look: str = "plain",
+    look: Name = "plain",
     memory: bool = False,
 ) -> Report:
     """Write the report of a study into its directory, each file whole or not at all.
@@ -203,7 +204,7 @@ def parse(words: Sequence[str]) -> Order:
     order = Order(
         directories=tuple(directories),
         formats=(() if "paper" in given else DEFAULT) if formats is None else formats,
-        style=_one_of("style", given, STYLES),
+        style=cast("Name", _one_of("style", given, STYLES)),
         paper=given.get("paper", ""),
         into=given.get("into", ""),
         compare=given.get("compare", ""),

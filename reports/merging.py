@@ -16,13 +16,14 @@ from reports.formats import plural
 from reports.origin import flatten, numbers
 from reports.pooling import configuration, differing, pool, reference, renamed
 from reports.tasks_together import together
+from reports.venues import Name
 from sweeps.results import Study, slug
 
 Maker = Callable[[Study], Report]
 
 
 def merged(
-    studies: Sequence[Study], make: Maker, *, draw: bool = True, look: str = "plain"
+    studies: Sequence[Study], make: Maker, *, draw: bool = True, look: Name = "plain"
 ) -> Document:
     """One document about all of them.
 

@@ -16,19 +16,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
-
 from reports.document import Chapter, Document
 from reports.figure import render
 from reports.study_figures import Picture
 from reports.table import (
-    Column,
     Table,
     escape_latex,
     escape_markdown,
+    to_bullet,
     to_csv,
     to_latex,
-    to_markdown,
 )
 
 MARK = "written by python -m reports.build paper=; it is replaced when that is run again"
@@ -237,10 +234,7 @@ def _breakable(text: str) -> str:
 
 
 def _readme(document: Document, sheet: Sheet) -> str:
-    rows = list(_listed(document))
-    frame = pl.DataFrame(rows, schema={"file": pl.String, "what": pl.String}, orient="row")
-    columns = tuple(Column(name, lambda r, n=name: r[n], "left") for name in ("file", "what"))
-    listed = to_markdown(Table("files", "The files.", frame, columns))
+    listed = [to_bullet(f"{name}: {what}") for name, what in _listed(document)]
     return "\n\n".join(
         part
         for part in (
@@ -251,7 +245,7 @@ def _readme(document: Document, sheet: Sheet) -> str:
             "preamble, and `\\input{DIRECTORY/tables/NAME}` or `\\input{DIRECTORY/figures/NAME}` "
             "where a float belongs. A CSV file holds the numbers of its table in full.",
             sheet.said,
-            listed,
+            "\n".join(listed),
         )
         if part
     )

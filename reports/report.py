@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from reports.document import Report
 
@@ -12,11 +11,12 @@ if TYPE_CHECKING:
     from reports.contrast import Analysis
     from reports.study_figures import Picture
     from reports.table import Table
+    from reports.venues import Name
     from sweeps.results import Study
 
 
 def make_report(
-    study: Study, *, draw: bool = True, look: str = "plain", memory: bool = False
+    study: Study, *, draw: bool = True, look: Name = "plain", memory: bool = False
 ) -> Report:
     """Judge a study and describe what was found; writes nothing.
 
@@ -49,22 +49,17 @@ def tables_of(analysis: Analysis, *, memory: bool = False) -> tuple[Table, ...]:
     from reports import tuning_tables as tuning
     from reports.published_below import published_table
 
-    makers = (main.outcome_table, main.arms_table, main.kernel_table, published_table)
+    published = partial(published_table, memory=memory)
+    makers = (main.outcome_table, main.arms_table, main.kernel_table, published)
     makers += (detail.metrics_table, detail.slices_table, tuning.search_table, tuning.front_table)
     makers += (tuning.sensitivity_table, detail.rates_table, tuning.trials_table)
     makers += (detail.runs_table,)
-    made = (make(analysis, **_known(make, memory=memory)) for make in makers)
+    made = (make(analysis) for make in makers)
     return tuple(table for table in made if len(table.frame))
 
 
-def pictures_of(analysis: Analysis, look: str = "plain") -> tuple[Picture, ...]:
+def pictures_of(analysis: Analysis, look: Name = "plain") -> tuple[Picture, ...]:
     """Every figure that this study has data for."""
     from reports.study_figures import pictures
 
-    return pictures(analysis, **_known(pictures, look=look))
-
-
-def _known(function: Callable[..., Any], **options: Any) -> dict[str, Any]:
-    """Those of the options that a function takes."""
-    taken = inspect.signature(function).parameters
-    return {name: value for name, value in options.items() if name in taken}
+    return pictures(analysis, look)

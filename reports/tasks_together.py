@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import polars as pl
@@ -14,7 +13,8 @@ from reports.document import Chapter
 from reports.formats import fixed, interval, mean_and_half, plural, signed
 from reports.stats import Estimate
 from reports.study_figures import Picture
-from reports.table import Align, Column, Shown, Strong, Table
+from reports.table import Column, Shown, Strong, Table
+from reports.venues import Name
 
 
 def together(
@@ -23,7 +23,7 @@ def together(
     *,
     limits: Sequence[str] = (),
     draw: bool = True,
-    look: str = "plain",
+    look: Name = "plain",
 ) -> Chapter:
     """What all tasks say together; names are those of the tasks."""
     found = across(
@@ -46,7 +46,7 @@ def together(
 
 
 def _pictures(
-    found: Across, analyses: Sequence[Analysis], names: Sequence[str], look: str
+    found: Across, analyses: Sequence[Analysis], names: Sequence[str], look: Name
 ) -> tuple[Picture, ...]:
     from reports.across_figures import pictures_across
 
@@ -81,8 +81,8 @@ def by_task_table(analyses: Sequence[Analysis], names: Sequence[str]) -> Table:
         rows.append(row)
     columns = [Column("arm", lambda r: r["arm"], "left")]
     for name in names:
-        columns.append(_grouped("mean", lambda r, n=name: _mean(r, n), name))
-        columns.append(_grouped("difference", lambda r, n=name: _difference(r, n), name))
+        columns.append(Column("mean", lambda r, n=name: _mean(r, n), group=name))
+        columns.append(Column("difference", lambda r, n=name: _difference(r, n), group=name))
     outcome = analyses[0].outcome
     better = "lower" if outcome.lower_is_better else "higher"
     what = str(outcome)
@@ -117,7 +117,7 @@ def across_table(found: Across) -> Table:
     intervals = any(row["iqm_low"] is not None for row in rows)
     return Table(
         name="aggregates",
-        caption=f"All {plural(len(found.tasks), 'task')} together.",
+        caption=f"All tasks together ({len(found.tasks)}).",
         frame=pl.DataFrame(rows, schema=schema),
         columns=(
             Column("arm", lambda r: r["arm"], "left"),
@@ -217,13 +217,6 @@ def _difference(row: dict[str, Any], name: str) -> Shown:
 
 def _bounds(row: dict[str, Any], name: str) -> Estimate:
     return Estimate(0, row[name], row[f"{name}_low"], row[f"{name}_high"])
-
-
-def _grouped(title: str, show: Any, group: str, align: Align = "right") -> Column:
-    """A column below the heading of its task."""
-    if "group" in {each.name for each in fields(Column)}:
-        return Column(title, show, align, **{"group": group})
-    return Column(f"{group}: {title}", show, align)
 
 
 def _others(analyses: Sequence[Analysis]) -> list[str]:

@@ -163,7 +163,7 @@ EVIL = "<script>alert('x')</script>"
 
 
 @pytest.fixture
-def hostile(make_study) -> Study:
+def hostile_study(make_study) -> Study:
     """A study whose every name tries to run a script."""
     return make_study(
         {"baseline": [0.5, 0.6], EVIL: [0.7, 0.8], 'x" onload="y': [0.7, 0.8]},

@@ -10,7 +10,7 @@ from reports.build import FORMATS, build_study, main, make_report, markdown
 from sweeps.results import read_study
 
 TABLES = ("outcome", "arms", "kernels", "metrics", "slices", "sensitivity", "learning-rates")
-TABLES += ("runs",)
+TABLES += ("published", "runs")
 FIGURES = ("effects", "learning-curves", "factor-gap", "learning-rates", "kernels")
 
 
@@ -82,11 +82,11 @@ def test_the_report_links_its_figures_and_quotes_the_methods(built):
     assert "## Methods\n\nTask: selective-copying" in report
 
 
-def test_the_tables_of_a_paper_compile(hostile, built, program, tmp_path):
+def test_the_tables_of_a_paper_compile(hostile_study, built, program, tmp_path):
     pdflatex = program("pdflatex")
-    build_study(hostile.directory, ("latex",))
+    build_study(hostile_study.directory, ("latex",))
     tables = [path for path in built.files if path.suffix == ".tex" and path.stem != "runs"]
-    tables += sorted((hostile.directory / "tables").glob("*.tex"))
+    tables += sorted((hostile_study.directory / "tables").glob("*.tex"))
     inputs = "\n".join(path.read_text(encoding="utf-8") for path in tables)
     source = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n"
     (tmp_path / "paper.tex").write_text(f"{source}{inputs}\\end{{document}}\n", encoding="utf-8")

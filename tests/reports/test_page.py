@@ -128,11 +128,11 @@ def test_provenance_says_everything_that_was_recorded(make_study):
     assert "+k = &#x27;&lt;/pre&gt;" in (study.directory / "report.html").read_text()
 
 
-def test_no_name_can_run_a_script(hostile):
+def test_no_name_can_run_a_script(hostile_study):
     record = {EVIL: {EVIL: EVIL}, "git_diff": PROVENANCE["git_diff"]}
-    (hostile.directory / "provenance.json").write_text(json.dumps(record))
-    report = build_study(hostile.directory)
-    assert_harmless((hostile.directory / "report.html").read_text())
+    (hostile_study.directory / "provenance.json").write_text(json.dumps(record))
+    report = build_study(hostile_study.directory)
+    assert_harmless((hostile_study.directory / "report.html").read_text())
     for path in report.files:
         if path.suffix in (".md", ".svg"):
             text = path.read_text(encoding="utf-8")
@@ -279,9 +279,9 @@ def test_colours_follow_the_system_until_they_are_chosen(browser, built, scheme)
 
 
 @pytest.mark.parametrize("width", [400, 1200])
-def test_nothing_is_wider_than_the_window(browser, built, hostile, width):
-    build_study(hostile.directory, ("html",))
-    for directory in (built.study.directory, hostile.directory):
+def test_nothing_is_wider_than_the_window(browser, built, hostile_study, width):
+    build_study(hostile_study.directory, ("html",))
+    for directory in (built.study.directory, hostile_study.directory):
         open_page(browser, directory / "report.html", width)
         assert overflow(browser) <= 0
         for fold in all_of(browser, "details > summary"):
@@ -310,9 +310,9 @@ def test_tables_are_copied_and_saved(browser, built, tmp_path):
     assert saved.read_bytes() == (built.study.directory / "tables" / "outcome.csv").read_bytes()
 
 
-def test_names_of_a_hostile_study_are_shown_and_run_nothing(browser, hostile):
-    build_study(hostile.directory, ("html",))
-    open_page(browser, hostile.directory / "report.html")
+def test_names_of_a_hostile_study_are_shown_and_run_nothing(browser, hostile_study):
+    build_study(hostile_study.directory, ("html",))
+    open_page(browser, hostile_study.directory / "report.html")
     assert browser.find_element("tag name", "h1").text == EVIL
     assert EVIL in column(browser, 1)
     assert len(all_of(browser, "script")) == 2

@@ -50,9 +50,9 @@ def test_main_tex_compiles_and_nothing_sticks_out(built, program, tmp_path, styl
     assert rf"\setlength{{\textwidth}}{{{sheet_of(style).text}in}}" in source
 
 
-def test_a_paper_of_two_hostile_studies_compiles(built, hostile, program, tmp_path):
+def test_a_paper_of_two_hostile_studies_compiles(built, hostile_study, program, tmp_path):
     pdflatex = program("pdflatex")
-    order = Order((str(built.study.directory),), compare=str(hostile.directory), formats=())
+    order = Order((str(built.study.directory),), compare=str(hostile_study.directory), formats=())
     files = paper(gather(replace(order, paper="p")), sheet_of("icml"))
     for name, data in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -99,7 +99,7 @@ def test_long_tables_are_left_to_their_csv(make_study, tmp_path):
     assert (tmp_path / "p/tables/runs.csv").is_file()
     assert not (tmp_path / "p/tables/runs.tex").exists()
     assert "tables/runs" not in (tmp_path / "p/main.tex").read_text()
-    assert "Every run. (100 rows: not in main.tex)" in (tmp_path / "p/README.md").read_text()
+    assert "(100 rows: not in main.tex)" in (tmp_path / "p/README.md").read_text()
 
 
 def test_somebodys_own_main_tex_is_left_alone(make_study, tmp_path, capsys):
