@@ -45,8 +45,16 @@ def to_markdown(table: Table) -> str:
     main = _pipes(table, titles, body, widths)
     other = [_emphasis(table.apart_title), _pipes(table, titles, apart, widths)] if apart else []
     notes = "\n".join(to_bullet(note) for note in table.notes)
-    parts = [f"**{escape_markdown(table.caption)}**", main, *other, notes]
+    parts = [_caption(table.caption), main, *other, notes]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _caption(text: str) -> str:
+    """Bold up to the first colon or full stop: what the table is of. The rest says how."""
+    what = re.match(r".+?[.:](?=\s)", text)
+    end = what.end() if what else len(text)
+    rest = escape_markdown(text[end:].strip())
+    return f"**{escape_markdown(text[:end])}**" + (f" {rest}" if rest else "") if text else ""
 
 
 def _title(column: Column) -> str:

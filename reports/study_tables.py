@@ -32,12 +32,15 @@ EDGE = "†"
 Row = dict[str, Any]
 
 
-def outcome_table(analysis: Analysis) -> Table:
-    """The primary outcome: the only table with tests, and with bold."""
+def outcome_table(analysis: Analysis, *, memory: bool = False) -> Table:
+    """The primary outcome: the only table with tests, and with bold.
+
+    memory  below it also published figures from memory, each marked as not confirmed
+    """
     best = best_and_ties(analysis)
     frame = pl.DataFrame([_outcome_row(arm, best) for arm in analysis.arms], schema=OUTCOME)
     columns = _outcome_columns(analysis)
-    apart = published_below(analysis, [column.title for column in columns])
+    apart = published_below(analysis, [column.title for column in columns], memory=memory)
     return Table(
         name="outcome",
         caption=_outcome_caption(analysis),

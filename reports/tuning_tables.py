@@ -20,7 +20,8 @@ UNITS = {"state_bytes": "state (bytes)"}
 def sensitivity_table(analysis: Analysis) -> Table:
     """What an arm loses at other rates: best of few is how this field fools itself."""
     rows = []
-    for arm in analysis.arms:
+    tuned = set(analysis.study.trials["arm"])
+    for arm in (arm for arm in analysis.arms if arm.name in tuned):
         found = sensitivity(analysis, arm.name)
         if found is None:
             continue

@@ -298,7 +298,7 @@ HOSTILE = (
 
 
 @pytest.fixture
-def hostile() -> Table:
+def hostile_table() -> Table:
     """Names that every format acts on, in a body, in headings, apart and in notes."""
     frame = pl.DataFrame({"arm": list(HOSTILE), "p": [0.01] + [0.5] * (len(HOSTILE) - 1)})
     return Table(

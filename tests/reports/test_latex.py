@@ -99,8 +99,8 @@ def test_latex_is_a_booktabs_table():
 
 
 @pytest.mark.parametrize("options", ["", "twocolumn"])
-def test_hostile_names_compile(hostile, program, tmp_path, options):
-    compiled(to_latex(hostile), program, tmp_path, options)
+def test_hostile_names_compile(hostile_table, program, tmp_path, options):
+    compiled(to_latex(hostile_table), program, tmp_path, options)
 
 
 def test_a_table_too_wide_has_its_columns_in_parts_that_fit(program, tmp_path):

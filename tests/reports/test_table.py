@@ -110,6 +110,19 @@ def test_markdown_has_groups_before_titles_and_rows_apart_below(apart):
     )
 
 
+@pytest.mark.parametrize(
+    ("caption", "line"),
+    [
+        ("Cap", "**Cap**"),
+        ("Accuracy: mean ± 0.1. 6 seeds.", "**Accuracy:** mean ± 0.1. 6 seeds."),
+        ("Every run. Of 0.5 | 6 seeds.", "**Every run.** Of 0.5 \\| 6 seeds."),
+        ("a*b", "**a\\*b**"),
+    ],
+)
+def test_markdown_has_what_a_table_is_of_in_bold(apart, caption, line):
+    assert to_markdown(replace(apart, caption=caption)).splitlines()[0] == line
+
+
 def test_no_name_adds_a_column_or_a_row_to_markdown(table, names):
     lines = [line for line in to_markdown(table).splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(names)

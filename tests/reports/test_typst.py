@@ -80,8 +80,8 @@ def test_a_table_of_typst():
     )
 
 
-def test_hostile_names_compile(typst, hostile):
-    assert compiled(typst, to_typst(hostile)).startswith(b"%PDF")
+def test_hostile_names_compile(typst, hostile_table):
+    assert compiled(typst, to_typst(hostile_table)).startswith(b"%PDF")
 
 
 def test_typst_reads_the_text_that_was_given(typst, names):
