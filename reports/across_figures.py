@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CELL = 0.2  # inches of a row of the overview
-NAME = 18  # letters of a task's name, which stands upright
+NAME = 30  # letters of a task's name, which stands upright
 MEAN = "mean over seeds and 95 % t interval"
 ONE_SCALE = "Scores of all tasks are on one scale."
 
@@ -209,9 +209,10 @@ def _slug(name: str) -> str:
 
 
 def task_factors(analyses: Sequence[Analysis]) -> list[tuple[Factor, list[str]]]:
-    """For each numeric field with another value in every task: outcomes over it; what else differs.
+    """Outcomes over the numeric field that has another value in every task, and what else differs.
 
-    Only of tasks of one kind, the baseline's.
+    Of several such fields one: a number of things to hold, the length, or the first. Only of tasks
+    of one kind.
     """
     tasks = [_flat(task_of(one)) for one in analyses]
     if len(analyses) < 2 or len({task.get("kind") for task in tasks}) > 1 or not tasks[0]:
@@ -224,8 +225,11 @@ def task_factors(analyses: Sequence[Analysis]) -> list[tuple[Factor, list[str]]]
         if len(set(numbers)) == len(values):
             factor = _over(analyses, field, numbers)
             found.append((factor, [f for f in fields if f != field]))
-    sizes = [one for one in found if one[0].name.rpartition(".")[2] in (*SIZES, "length")]
-    return sizes or found[:1]
+    order = (*SIZES, "length")
+    sizes = sorted(
+        (one for one in found if one[0].name in order), key=lambda one: order.index(one[0].name)
+    )
+    return (sizes or found)[:1]
 
 
 def _over(analyses: Sequence[Analysis], field: str, numbers: Sequence[float]) -> Factor:

@@ -96,7 +96,7 @@ def _draw_series(axes: Axes, line: Line, points: Sequence[Point]) -> None:
     x = np.array([p.state_bytes for p in points])
     mean, low, high = bounds_of([p.result for p in points])
     look = {**line.look, "marker": line.look["marker"] or "."}
-    if len(points) == 1:
+    if len(set(x)) == 1:
         look["linestyle"] = ""
     axes.vlines(x, low, high, color=look["color"], linewidth=1.0, alpha=0.7)
     axes.plot(x, mean, label=line.name or None, **look)
@@ -149,7 +149,8 @@ def parameters_by_length(analysis: Analysis) -> Figure | None:
         figure = new_figure(HEIGHT * venue().stretch)
         axes = figure.add_subplot()
         for arms, counts in groups:
-            look = {**lines[arms[0]].look}
+            own = [lines[arm] for arm in arms if lines[arm].own]
+            look = (own or [lines[arms[0]]])[0].look
             axes.plot(list(counts), list(counts.values()), label=_together(arms), **look)
         axes.set_xscale("log", base=2)
         axes.set_yscale("log", base=2)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from reports.contrast import Analysis
 from reports.factor_curves import curves, dots
 from reports.factors import Factor, factors
+from reports.lines import told_apart
 from reports.picture import Picture
 from reports.reach_figures import (
     ENOUGH,
@@ -28,7 +29,7 @@ SIZES = (
     *("num_entries", "num_items", "num_people"),
 )
 MAX_PANELS = 4
-DIVERGED = "A run that diverged counts with the chance score."
+DIVERGED = " A run that diverged counts with the chance score."
 CAPACITY = f" Upright marks: the capacity, where the mean falls below {ENOUGH} (log2 interpolated)"
 IN_LEGEND = "; its value is in the legend."
 REACH = (
@@ -69,6 +70,9 @@ def factor_figure(analysis: Analysis, name: str, panels: Sequence[Factor]) -> Pi
         more += REACH if good and len(panels) == 1 else ""
     else:
         figure = curves(analysis, panels)
-    caption = f"Test {metric} over {name}: mean over seeds and 95 % t interval.{more} {DIVERGED}"
+    caption = f"Test {metric} over {name}: mean over seeds and 95 % t interval.{more}"
+    if metric == analysis.outcome.metric and analysis.chance is not None:
+        caption += DIVERGED
+    caption += told_apart(analysis)
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     return Picture(f"{kind}-{slug}", caption, figure)

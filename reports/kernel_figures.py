@@ -19,7 +19,7 @@ NUM_CHANNELS = 3  # of the kernels that are drawn
 NUM_TAPS = 400
 MAX_KERNEL_ARMS = 8
 WHEN = ("initial", "final")
-SHOWN = (("effective_length", "n"), ("decay_exponent", "a"), ("decay_rate", "r"))
+SHOWN = (("effective_length", "n", 3), ("decay_exponent", "a", 2), ("decay_rate", "r", 2))
 BESIDE = 0.25  # inches of half the width that numbers at the axis take
 PANEL = 0.72  # inches of a row without its titles
 
@@ -47,10 +47,16 @@ def kernel_gallery(analysis: Analysis) -> Figure | None:
         return figure
 
 
+def shown_of(analysis: Analysis) -> str:
+    """What the caption adds where there are too many arms for a page."""
+    num = sum(bool(_first_kernel(arrays)) for arrays in analysis.study.kernels.values())
+    return f" {MAX_KERNEL_ARMS} of {num} arms." if num > MAX_KERNEL_ARMS else ""
+
+
 def measured(arm: Arm, when: int) -> str:
     """`n = 12  a = 1.2  r = 0.11`: what was measured at initialisation (0) or at the end (1)."""
-    values = [(sign, arm.measured.get(name, (None, None))[when]) for name, sign in SHOWN]
-    return "  ".join(f"{sign} = {short(value)}" for sign, value in values if value is not None)
+    found = [(sign, arm.measured.get(name, (None, None))[when], n) for name, sign, n in SHOWN]
+    return "  ".join(f"{sign} = {short(v, n)}" for sign, v, n in found if v is not None)
 
 
 def _title(axes: Axes, name: str, numbers: str, line: Line) -> None:

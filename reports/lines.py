@@ -57,6 +57,13 @@ def _size(arm: Arm) -> float:
     return abs(mean) if mean is not None and math.isfinite(mean) else -1.0
 
 
+def told_apart(analysis: Analysis) -> str:
+    """What a caption adds where some arms are grey."""
+    if len(analysis.arms) <= MAX_LINES:
+        return ""
+    return f" In colour: the {MAX_LINES - 1} arms that differ most from the baseline."
+
+
 def each(lines: Sequence[Line]) -> Iterator[tuple[int, Line]]:
     """Those in grey first, so that they lie below; with their position."""
     yield from sorted(enumerate(lines), key=lambda pair: pair[1].own)

@@ -11,8 +11,8 @@ from reports.curve_figures import Band, band_of, learning_curves
 from reports.effect_figures import effects
 from reports.factor_figures import factor_figures
 from reports.figure import style
-from reports.kernel_figures import NUM_CHANNELS, kernel_gallery
-from reports.lines import MAX_LINES
+from reports.kernel_figures import NUM_CHANNELS, kernel_gallery, shown_of
+from reports.lines import told_apart
 from reports.picture import Picture
 from reports.tuning import score_name
 from reports.tuning_figures import front_plot, importance_bars, rate_curves
@@ -65,16 +65,10 @@ def _first(analysis: Analysis) -> tuple[tuple[str, str, Draw], ...]:
         (
             "learning-curves",
             f"Validation {outcome.metric} over training: mean over seeds and 95 % t interval. "
-            f"A run that diverged counts with the chance score from then on.{_others(analysis)}",
+            f"A run that diverged counts with the chance score from then on.{told_apart(analysis)}",
             learning_curves,
         ),
     )
-
-
-def _others(analysis: Analysis) -> str:
-    if len(analysis.arms) <= MAX_LINES:
-        return ""
-    return f" In colour: the {MAX_LINES - 1} arms that differ most from the baseline."
 
 
 def _rest(analysis: Analysis) -> tuple[tuple[str, str, Draw], ...]:
@@ -116,7 +110,7 @@ def _rest(analysis: Analysis) -> tuple[tuple[str, str, Draw], ...]:
             f"{NUM_CHANNELS} channels each, divided by the largest absolute value of their panel. "
             "Above: what was measured, the median over channels and kernels and the mean over "
             "seeds: n taps hold 90 % of the energy; the envelope is fitted best by (1 + lag)^-a "
-            "and by exp(-r lag).",
+            f"and by exp(-r lag).{shown_of(analysis)}",
             kernel_gallery,
         ),
     )

@@ -36,6 +36,7 @@ def rate_curves(analysis: Analysis) -> Figure | None:
         axes = figure.add_subplot()
         for _, line in each(lineup(analysis)):
             _draw_rates(axes, analysis, line)
+        axes.margins(y=0.12)  # large marks are whole
         log_ticks(axes)
         axes.set_xlabel("learning rate")
         axes.set_ylabel(label(score_name(analysis)))

@@ -42,7 +42,7 @@ def line_of(figure, name):
 
 def test_the_pictures_of_several_tasks(studies):
     found = {p.name: p for p in pictures_across(studies(), ["a", "b", "c"])}
-    assert list(found) == ["overview", "capacity-num-pairs", "by-length", "recall-by-state"]
+    assert list(found) == ["overview", "capacity-num-pairs", "recall-by-state"]
     line = line_of(found["capacity-num-pairs"].figure, "baseline")
     assert list(line.get_xdata()) == [4, 8, 16]
     assert list(line.get_ydata()) == pytest.approx([0.96, 0.86, 0.76])
@@ -61,7 +61,7 @@ def test_state_of_several_tasks_is_a_line_through_bits(studies):
 
 def test_tasks_of_several_kinds_are_on_no_common_axis(studies, make_study):
     analyses = studies()
-    assert [factor.name for factor, _ in task_factors(analyses)] == ["num_pairs", "length"]
+    assert [factor.name for factor, _ in task_factors(analyses)] == ["num_pairs"]
     assert task_factors(analyses[:1]) == []
     other = {arm: {"experiment": {"task": {"kind": "copying", "num_pairs": 32}}} for arm in ARMS}
     copying = analyse(make_study(values_of(4), name="other", entries=other))

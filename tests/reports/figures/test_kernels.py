@@ -2,9 +2,7 @@
 
 import statistics
 
-import pytest
-
-from reports.kernel_figures import kernel_gallery, measured
+from reports.kernel_figures import kernel_gallery, measured, shown_of
 
 
 def titles(figure):
@@ -28,8 +26,8 @@ def test_the_measures_above_each_panel_are_the_means_over_seeds(analysis, drawn)
                 )
                 numbers[sign] = statistics.fmean(own["value"])
             text = shown[2 * a + i][1]
-            found = dict(part.split(" = ") for part in text.split("  "))
-            assert {k: float(v) for k, v in found.items()} == pytest.approx(numbers, rel=5e-3)
+            n, exponent, rate = (numbers[sign] for sign in "nar")
+            assert text == f"n = {n:.3g}  a = {exponent:.2g}  r = {rate:.2g}"
     assert shown[0][0] == "baseline"
     assert shown[1][0] == ""  # the right-hand panel has no name
 
@@ -40,3 +38,12 @@ def test_what_was_not_measured_is_not_printed(full_study):
     assert figure is not None
     assert measured(bare.arms[0], 0) == ""
     assert titles(figure)[0] == ["baseline", ""]
+
+
+def test_the_caption_says_how_many_arms_are_not_shown(full_study, drawn):
+    many = full_study(["baseline", *(f"arm{i}" for i in range(9))], num_seeds=1)
+    figure = kernel_gallery(many)
+    assert figure is not None
+    assert len(figure.axes) == 2 * 8
+    assert shown_of(many) == " 8 of 10 arms."
+    assert drawn("plain")["kernels"].caption.endswith("exp(-r lag).")
