@@ -228,7 +228,7 @@ def _arm(
         name=entry["name"],
         changed=tuple(entry.get("changed") or ()),
         values=values,
-        planned=len(study.plan["seeds"]),
+        planned=len(entry.get("seeds") or study.plan["seeds"]),  # its own in a pool of studies
         diverged=diverged.height,
         estimate=stats.mean_interval(list(values.values())),
         parameters=_of_runs(searched, "parameters", entry),

@@ -80,10 +80,10 @@ def band_of(analysis: Analysis, arm: str) -> Band:
     ).unique(("seed", "step"), keep="last")
     steps = np.array(sorted(rows["step"].unique()), dtype=np.int64)
     status = dict(analysis.study.runs.filter(pl.col("arm") == arm).select("seed", "status").rows())
-    curves = [
-        _on_grid(rows.filter(pl.col("seed") == seed), steps, status.get(seed), analysis)
-        for seed in sorted(rows["seed"].unique())
-    ]
+    by_seed: dict[int, dict[int, float]] = {}
+    for seed, step, value in rows.select("seed", "step", "value").sort("seed").iter_rows():
+        by_seed.setdefault(seed, {})[step] = value
+    curves = [_on_grid(own, steps, status.get(seed), analysis) for seed, own in by_seed.items()]
     columns = np.array(curves).reshape(len(curves), len(steps)).T
     found = [mean_interval(column[np.isfinite(column)]) for column in columns]
     mean, low, high = bounds_of(found)
@@ -91,9 +91,8 @@ def band_of(analysis: Analysis, arm: str) -> Band:
 
 
 def _on_grid(
-    rows: pl.DataFrame, steps: np.ndarray, status: str | None, analysis: Analysis
+    own: dict[int, float], steps: np.ndarray, status: str | None, analysis: Analysis
 ) -> np.ndarray:
-    own = dict(rows.select("step", "value").rows())
     values = np.array([own.get(step, np.nan) for step in steps.tolist()], dtype=np.float64)
     later = steps > max(own)
     if status == "finished":

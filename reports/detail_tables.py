@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import polars as pl
+from scipy.special import stdtrit
 
-from reports.contrast import Analysis, by_seed, chosen_trial, learning_rates
-from reports.formats import DASH, count, fixed, mean_and_half, short
-from reports.stats import Estimate, mean_interval
+from reports.captions import UP, arrow, seeds, task, trial_budget, with_arrow
+from reports.contrast import Analysis, chosen_trial, learning_rates
+from reports.formats import DASH, count, digits_of, fixed, mean_and_half, short
+from reports.stats import LEVEL, ROUNDING, Estimate
 from reports.study_tables import Row, bounds, name_column
 from reports.table import Column, Shown, Table
 from reports.tuning import rate_curve, score_name
@@ -20,7 +25,7 @@ def metrics_table(analysis: Analysis) -> Table:
     results = analysis.study.results.filter(
         (pl.col("slice") == "all") & (pl.col("split") != "kernel")
     )
-    return _by_arm(analysis, results, "metrics", "All metrics, over whole splits.")
+    return _by_arm(analysis, results, "metrics", "All metrics, over whole splits")
 
 
 def slices_table(analysis: Analysis) -> Table:
@@ -28,45 +33,77 @@ def slices_table(analysis: Analysis) -> Table:
     results = analysis.study.results.filter(
         (pl.col("slice") != "all") & (pl.col("split") != "kernel")
     )
-    return _by_arm(analysis, results, "slices", "Metrics by slice of the data.")
+    return _by_arm(analysis, results, "slices", "Metrics by slice of the data")
 
 
 def _by_arm(analysis: Analysis, results: pl.DataFrame, name: str, caption: str) -> Table:
     """One row per (split, slice, metric), one column per arm."""
     arms = [arm.name for arm in analysis.arms]
-    groups = results.partition_by("split", "slice", "metric", as_dict=True)
+    found = _estimates(results)
+    keys = sorted({key for key, _ in found}, key=lambda key: [natural(part) for part in key])
     rows = []
-    for key in sorted(groups, key=lambda key: [natural(str(part)) for part in key]):
+    for key in keys:
         row: Row = dict(zip(("split", "slice", "metric"), key, strict=True))
-        for i, arm in enumerate(arms):
-            values = by_seed(groups[key].filter(pl.col("arm") == arm))
-            estimate = mean_interval(list(values.values()))
-            row |= {f"{i} n": estimate.n, **bounds(estimate, f"{i} mean", f"{i} ")}
-        if any(row[f"{i} n"] for i in range(len(arms))):
-            rows.append(row)
-    frame = pl.DataFrame(rows, infer_schema_length=None)
-    titles = [Column(arm, _estimate_of(i), "right") for i, arm in enumerate(arms)]
-    what = ("split", "metric") if name == "metrics" else ("split", "slice", "metric")
+        for arm in arms:
+            estimate = found.get((key, arm), NOTHING)
+            row |= {f"{arm} n": estimate.n, **bounds(estimate, f"{arm} mean", f"{arm} ")}
+        rows.append(row)
+    digits = {key: digits_of(found.get((key, arm), NOTHING) for arm in arms) for key in keys}
+    what = ("split",) if name == "metrics" else ("split", "slice")
     return Table(
         name=name,
-        caption=caption,
-        frame=frame.rename({c: _csv_name(c, arms) for c in frame.columns if c[0].isdigit()}),
-        columns=(*(Column(w, lambda r, w=w: r[w], "left") for w in what), *titles),
-        notes=("mean ± half of the 95 % t interval over seeds. Descriptive: no tests.",),
+        caption=f"{caption}{task(analysis)}, {seeds(analysis)}.",
+        frame=pl.DataFrame(rows, infer_schema_length=None),
+        columns=(
+            *(Column(w, lambda r, w=w: r[w], "left") for w in what),
+            Column("metric", lambda r: f"{r['metric']} {arrow(r['metric'])}", "left"),
+            *(Column(arm, _estimate_of(arm, digits)) for arm in arms),
+        ),
+        notes=(
+            "Mean ± half of the 95 % t interval over seeds; the arrow: which way is better. "
+            "Descriptive: no tests.",
+        ),
     )
 
 
-def _csv_name(column: str, arms: list[str]) -> str:
-    number, _, what = column.partition(" ")
-    return f"{arms[int(number)]} {what}"
+NOTHING = Estimate(0)
+Key = tuple[str, str, str]  # split, slice, metric
 
 
-def _estimate_of(position: int):
-    """Show the position-th arm's estimate; four columns per arm follow the three of the key."""
+def _estimates(results: pl.DataFrame) -> dict[tuple[Key, str], Estimate]:
+    """By key and arm, where there is a finite value: one pass over the results."""
+    key = ("split", "slice", "metric", "arm")
+    values = results.filter(pl.col("value").is_finite()).sort("seed")
+    groups = values.group_by(key, maintain_order=True).agg("value", pl.len().alias("n"))
+    found = {}
+    for same in groups.partition_by("n", maintain_order=True):
+        estimates = mean_intervals(np.stack(same["value"].to_list()))
+        for (*what, arm), estimate in zip(same.select(key).iter_rows(), estimates, strict=True):
+            found[tuple(what), arm] = estimate
+    return found
 
+
+def mean_intervals(values: np.ndarray) -> list[Estimate]:
+    """`stats.mean_interval` of each row.    (G, n)
+
+    The formula stands here again because a table of 1,000 arms has 20,000 of them: n, mean and
+    mean +- t_{n-1, 0.975} * s / sqrt(n), with s = 0 where the spread is rounding only.
+    """
+    n = values.shape[1]
+    means = values.mean(axis=1)
+    if n == 1:
+        return [Estimate(1, mean) for mean in means.tolist()]
+    s = values.std(axis=1, ddof=1)
+    s[s <= ROUNDING * np.abs(values).max(axis=1)] = 0.0
+    halves = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * s / math.sqrt(n)
+    bounds = zip(means.tolist(), (means - halves).tolist(), (means + halves).tolist(), strict=True)
+    return [Estimate(n, *each) for each in bounds]
+
+
+def _estimate_of(arm: str, digits: dict[Key, int]):
     def show(row: Row) -> Shown:
-        n, mean, low, high = list(row.values())[3 + 4 * position : 7 + 4 * position]
-        return mean_and_half(Estimate(n, mean, low, high))
+        estimate = Estimate(*(row[f"{arm} {what}"] for what in ("n", "mean", "low", "high")))
+        return mean_and_half(estimate, digits[row["split"], row["slice"], row["metric"]])
 
     return show
 
@@ -74,23 +111,28 @@ def _estimate_of(position: int):
 def rates_table(analysis: Analysis) -> Table:
     """The tuning: what every rate gave, and which was chosen."""
     schema = {"arm": pl.String, "trial": pl.Int64, "lr": pl.Float64, "value": pl.Float64}
-    rows = []
-    for arm in analysis.arms:
-        chosen = chosen_trial(analysis.study, arm.name)
-        curve = {tried.number for tried in rate_curve(analysis.study, arm.name)}
-        tried = learning_rates(analysis.study, arm.name).filter(pl.col("number").is_in(curve))
+    one_each = analysis.study.results.unique(("arm", "seed"), maintain_order=True)
+    study, rows = replace(analysis.study, results=one_each), []
+    tuned = set(study.trials["arm"])
+    for arm in (arm for arm in analysis.arms if arm.name in tuned):
+        chosen = chosen_trial(study, arm.name)
+        curve = {tried.number for tried in rate_curve(study, arm.name)}
+        tried = learning_rates(study, arm.name).filter(pl.col("number").is_in(curve))
         for r in tried.iter_rows(named=True):
             own = {"arm": arm.name, "trial": r["number"], "lr": r["lr"], "value": r["value"]}
             rows.append({**own, "state": r["state"], "chosen": r["number"] == chosen})
     return Table(
         name="learning-rates",
-        caption="Learning rates tried, by arm, all else equal; the chosen one is marked.",
+        caption=(
+            f"Learning rates tried, all else equal{task(analysis)}: {trial_budget(analysis)}. "
+            "The chosen one is marked."
+        ),
         frame=pl.DataFrame(rows, schema={**schema, "state": pl.String, "chosen": pl.Boolean}),
         columns=(
             name_column(),
             Column("trial", lambda r: str(r["trial"])),
             Column("lr", lambda r: short(r["lr"])),
-            Column(score_name(analysis), lambda r: fixed(r["value"])),
+            Column(f"{score_name(analysis)} {UP}", lambda r: fixed(r["value"])),
             Column("state", lambda r: str(r["state"] or DASH).lower(), "left"),
             Column("chosen", lambda r: "×" if r["chosen"] else "", "center"),
         ),
@@ -114,12 +156,12 @@ def runs_table(analysis: Analysis) -> Table:
     )
     return Table(
         name="runs",
-        caption="Every run.",
+        caption=f"Every run{task(analysis)}.",
         frame=runs,
         columns=(
             name_column(),
             Column("seed", lambda r: str(r["seed"])),
-            Column(str(analysis.outcome), lambda r: fixed(r["value"])),
+            Column(with_arrow(analysis.outcome), lambda r: fixed(r["value"])),
             Column("status", lambda r: r["status"] or DASH, "left"),
             Column("lr", lambda r: short(r["lr"])),
             Column("steps", lambda r: count(r["steps"])),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from reports.stats import Estimate
 
 DASH = "–"
+DIGITS, MOST_DIGITS = 3, 4  # decimals: where nothing says how sure a number is, and at most
 
 
 def fixed(value: float | None, digits: int = 3) -> str:
@@ -63,6 +65,20 @@ def mean_and_half(estimate: Estimate, digits: int = 3) -> str:
     if estimate.mean is None or estimate.high is None:
         return fixed(estimate.mean, digits)
     return f"{fixed(estimate.mean, digits)} ± {fixed(estimate.high - estimate.mean, digits)}"
+
+
+def digits_of(estimates: Iterable[Estimate]) -> int:
+    """Decimals that show two significant digits of the narrowest interval's half, at most 4.
+
+    The same for all that stand in one column. An interval of no width says nothing of digits; where
+    there is no other, 3.
+    """
+    halves = [(e.high - e.low) / 2 for e in estimates if e.low is not None and e.high is not None]
+    narrowest = min((h for h in halves if 0 < h < math.inf), default=None)
+    if narrowest is None:
+        return DIGITS
+    exponent = int(f"{narrowest:.1e}".partition("e")[2])  # of the rounded half: 0.0996 is 0.10
+    return min(MOST_DIGITS, max(0, 1 - exponent))
 
 
 def change(pair: tuple[float | None, float | None] | None) -> str:

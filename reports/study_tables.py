@@ -3,57 +3,82 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 import polars as pl
 
+from reports.best import best_and_ties
+from reports.captions import arrow, budget, of_what, seeds, task, which_test, with_arrow
 from reports.contrast import Analysis, Arm, Contrast
 from reports.formats import (
     DASH,
     change,
     count,
+    digits_of,
     fixed,
     interval,
+    mean_and_half,
     p_value,
     percent,
     short,
     signed,
 )
+from reports.published_below import DIFFERENCE, published_below
 from reports.stats import Estimate
-from reports.table import Column, Shown, Strong, Table
+from reports.table import PUBLISHED, Column, Shown, Strong, Table
 
 EDGE = "†"
 Row = dict[str, Any]
 
 
-def outcome_table(analysis: Analysis) -> Table:
-    """The primary outcome: the only table with tests, and with bold."""
+def outcome_table(analysis: Analysis, *, memory: bool = False) -> Table:
+    """The primary outcome: the only table with tests, and with bold.
+
+    memory  below it also published figures from memory, each marked as not confirmed
+    """
+    best = best_and_ties(analysis)
+    frame = pl.DataFrame([_outcome_row(arm, best) for arm in analysis.arms], schema=OUTCOME)
+    columns = _outcome_columns(analysis)
+    apart = published_below(analysis, [column.title for column in columns], memory=memory)
+    return Table(
+        name="outcome",
+        caption=_outcome_caption(analysis),
+        frame=frame,
+        columns=columns,
+        notes=(*_outcome_notes(analysis, bold=bool(best)), *apart.notes),
+        apart=apart.rows,
+        apart_title=PUBLISHED if apart.rows else "",
+    )
+
+
+def _outcome_columns(analysis: Analysis) -> tuple[Column, ...]:
     several = len(analysis.others) > 1
+    digits = digits_of(arm.estimate for arm in analysis.arms)
+    d = digits_of(arm.contrast.difference for arm in analysis.others if arm.contrast)
     against = (
-        Column("difference", lambda r: signed(r["difference"])),
-        Column("95 % CI", lambda r: _interval(r, "difference_", sign=True)),
+        Column(DIFFERENCE, lambda r: signed(r["difference"], d)),
+        Column("95 % CI", lambda r: _interval(r, "difference_", d, sign=True)),
         *([Column("p", lambda r: p_value(r["p"]))] if several else []),
         Column("p (Holm)", _bold_p),
         Column("d_z", lambda r: fixed(r["effect_size"], 2)),
         Column("seed r", lambda r: fixed(r["seed_correlation"], 2)),
     )
-    what = str(analysis.outcome)
-    better = "lower" if analysis.outcome.lower_is_better else "higher"
-    minus = f"; differences: arm minus {analysis.baseline.name}" if analysis.others else ""
-    return Table(
-        name="outcome",
-        caption=f"{what[:1].upper()}{what[1:]} ({better} is better){minus}.",
-        frame=pl.DataFrame([_outcome_row(arm) for arm in analysis.arms], schema=OUTCOME),
-        columns=(
-            name_column(),
-            Column("n", lambda r: f"{r['n']}/{r['planned']}"),
-            Column("mean", lambda r: fixed(r["mean"])),
-            Column("95 % CI", lambda r: _interval(r, "")),
-            *(against if analysis.others else ()),
-            Column("diverged", lambda r: str(r["diverged"])),
-        ),
-        notes=_outcome_notes(analysis),
+    return (
+        name_column(),
+        Column("n", lambda r: f"{r['n']}/{r['planned']}"),
+        Column(with_arrow(analysis.outcome), lambda r: _mean(r, digits)),
+        *(against if analysis.others else ()),
+        Column("diverged", lambda r: str(r["diverged"])),
     )
+
+
+def _outcome_caption(analysis: Analysis) -> str:
+    parts = [f"{of_what(analysis)}: mean ± half of the 95 % t interval over {seeds(analysis)}."]
+    if analysis.others:
+        minus = f"arm minus {analysis.baseline.name}, paired by seed"
+        parts.append(f"Differences: {minus}; {which_test(analysis)}.")
+    return " ".join((*parts, budget(analysis)))
 
 
 OUTCOME: dict[str, Any] = {
@@ -74,17 +99,19 @@ OUTCOME: dict[str, Any] = {
     "underpowered": pl.Boolean,
     "effect_size": pl.Float64,
     "seed_correlation": pl.Float64,
+    "best_or_tie": pl.Boolean,
 }
 
 
-def _outcome_row(arm: Arm) -> Row:
+def _outcome_row(arm: Arm, best: Collection[str]) -> Row:
     own = {"arm": arm.name, "n": arm.estimate.n, "planned": arm.planned, "diverged": arm.diverged}
+    own |= {"best_or_tie": arm.name in best if best else None}
     return {**own, **bounds(arm.estimate, "mean", ""), **_contrast_row(arm.contrast)}
 
 
 def _contrast_row(contrast: Contrast | None) -> Row:
     if contrast is None:
-        return dict.fromkeys(list(OUTCOME)[7:])
+        return {}
     tested = not contrast.underpowered  # otherwise intervals only, in every format
     return {
         "pairs": contrast.difference.n,
@@ -98,17 +125,22 @@ def _contrast_row(contrast: Contrast | None) -> Row:
     }
 
 
-def _outcome_notes(analysis: Analysis) -> tuple[str, ...]:
+def _outcome_notes(analysis: Analysis, *, bold: bool) -> tuple[str, ...]:
     chance = "" if analysis.chance is None else f" ({fixed(analysis.chance)})"
-    notes = ["n: runs with a value / planned. CI: t interval over seeds."]
+    notes = [
+        f"n: runs with a value / planned. {arrow(analysis.outcome.metric)}: {_better(analysis)}."
+    ]
     if analysis.others:
         notes.append(
-            "Differences are paired by seed; d_z: mean difference / its standard deviation; "
-            "seed r: correlation of the paired seeds."
+            "d_z: mean difference / its standard deviation; seed r: correlation of the paired "
+            "seeds; CI: t interval."
         )
     if any(arm.contrast and not arm.contrast.underpowered for arm in analysis.arms):
+        notes.append("Bold p: p (Holm) < 0.05.")
+    if bold:
         notes.append(
-            "p: paired permutation test, two-sided; Holm over all arms; bold: p (Holm) < 0.05."
+            "Bold mean: the best, and those not significantly worse than it (the same test, Holm "
+            "over all comparisons with the best; with too few paired seeds an arm is not judged)."
         )
     if analysis.underpowered:
         notes.append("Underpowered where p is a dash: no outcome could reach 0.05.")
@@ -118,6 +150,10 @@ def _outcome_notes(analysis: Analysis) -> tuple[str, ...]:
     if any(arm.diverged for arm in analysis.arms):
         notes.append(f"Diverged runs count with the chance score{chance}.")
     return tuple(notes)
+
+
+def _better(analysis: Analysis) -> str:
+    return f"{'lower' if analysis.outcome.lower_is_better else 'higher'} is better"
 
 
 def arms_table(analysis: Analysis) -> Table:
@@ -142,7 +178,7 @@ def arms_table(analysis: Analysis) -> Table:
     edge = [f"{EDGE} at the edge of the rates searched: a better one may lie beyond."]
     return Table(
         name="arms",
-        caption="The arms.",
+        caption=f"The arms{task(analysis)}, {seeds(analysis)}.",
         frame=pl.DataFrame(rows, schema=schema),
         columns=(
             name_column(),
@@ -181,7 +217,10 @@ def kernel_table(analysis: Analysis) -> Table:
     measured = any(v is not None for row in rows for k, v in row.items() if k != "arm")
     return Table(
         name="kernels",
-        caption="Measured properties of the kernels, at initialisation and after training.",
+        caption=(
+            f"Measured properties of the kernels{task(analysis)}, {seeds(analysis)}: at "
+            "initialisation and after training."
+        ),
         frame=pl.DataFrame(rows if measured else [], schema=schema),
         columns=(
             name_column(),
@@ -211,9 +250,14 @@ def bounds(estimate: Estimate, mean: str, prefix: str) -> Row:
     return {mean: estimate.mean, f"{prefix}low": estimate.low, f"{prefix}high": estimate.high}
 
 
-def _interval(row: Row, prefix: str, *, sign: bool = False) -> str:
+def _mean(row: Row, digits: int) -> Shown:
+    text = mean_and_half(Estimate(row["n"], row["mean"], row["low"], row["high"]), digits)
+    return Strong(text) if row["best_or_tie"] else text
+
+
+def _interval(row: Row, prefix: str, digits: int, *, sign: bool = False) -> str:
     low, high = row[f"{prefix}low"], row[f"{prefix}high"]
-    return interval(Estimate(0, None, low, high), sign=sign)
+    return interval(Estimate(0, None, low, high), digits, sign=sign)
 
 
 def _initial_to_final(name: str):

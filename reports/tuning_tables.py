@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from reports.captions import UP, task, trial_budget
 from reports.contrast import Analysis, chosen_trial
 from reports.formats import DASH, count, fixed, percent, short
 from reports.study_tables import Row, name_column
@@ -19,7 +20,8 @@ UNITS = {"state_bytes": "state (bytes)"}
 def sensitivity_table(analysis: Analysis) -> Table:
     """What an arm loses at other rates: best of few is how this field fools itself."""
     rows = []
-    for arm in analysis.arms:
+    tuned = set(analysis.study.trials["arm"])
+    for arm in (arm for arm in analysis.arms if arm.name in tuned):
         found = sensitivity(analysis, arm.name)
         if found is None:
             continue
@@ -42,7 +44,10 @@ def sensitivity_table(analysis: Analysis) -> Table:
     score = score_name(analysis)
     return Table(
         name="sensitivity",
-        caption=f"Sensitivity to the learning rate: {score} of trials that differ in it alone.",
+        caption=(
+            f"Sensitivity to the learning rate{task(analysis)}: {score} of trials that differ in "
+            f"it alone, of {trial_budget(analysis)}."
+        ),
         frame=pl.DataFrame(rows, schema={"arm": pl.String, "rates": pl.Int64, **numbers}),
         columns=(
             name_column(),
@@ -83,7 +88,10 @@ def search_table(analysis: Analysis) -> Table:
     several = [name_column()] if len(searched(analysis)) > 1 else []
     return Table(
         name="search",
-        caption="Fields searched, what was chosen, and their importance.",
+        caption=(
+            f"Fields searched{task(analysis)}, what was chosen, and their importance: "
+            f"{trial_budget(analysis)}."
+        ),
         frame=pl.DataFrame(rows, schema={**texts, "importance": pl.Float64}),
         columns=(
             *several,
@@ -113,11 +121,14 @@ def front_table(analysis: Analysis) -> Table:
     schema |= dict.fromkeys(costs, pl.Float64)
     return Table(
         name="front",
-        caption=f"Trials that no other one beats: {score_name(analysis)} against what it costs.",
+        caption=(
+            f"Trials that no other one beats{task(analysis)}: {score_name(analysis)} against what "
+            "it costs."
+        ),
         frame=pl.DataFrame(rows, schema={**schema, "trained": pl.Boolean, "fields": pl.String}),
         columns=(
             Column("trial", lambda r: str(r["trial"])),
-            Column(score_name(analysis), lambda r: fixed(r["value"])),
+            Column(f"{score_name(analysis)} {UP}", lambda r: fixed(r["value"])),
             *(Column(UNITS.get(c, c), lambda r, c=c: count(r[c])) for c in costs),
             Column("trained", lambda r: "×" if r["trained"] else "", "center"),
             Column("fields", lambda r: r["fields"], "left"),
@@ -141,11 +152,11 @@ def trials_table(analysis: Analysis) -> Table:
             rows.append({**own, "reason": tried.reason})
     return Table(
         name="trials",
-        caption="Every trial.",
+        caption=f"Every trial{task(analysis)}.",
         frame=pl.DataFrame(rows, infer_schema_length=None),
         columns=(
             Column("trial", lambda r: str(r["trial"])),
-            Column(score_name(analysis), lambda r: fixed(r["value"])),
+            Column(f"{score_name(analysis)} {UP}", lambda r: fixed(r["value"])),
             *(Column(UNITS.get(c, c), lambda r, c=c: count(r[c])) for c in costs),
             Column("state", lambda r: r["state"], "left"),
             Column("why", lambda r: r["reason"] or DASH, "left"),

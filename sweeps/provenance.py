@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from sweeps import allocator
-from sweeps.address import masked
+from sweeps.address import masked, user_place
 from zoo.spec import PLUGINS
 
 PACKAGES = ("zoo", "tasks", "sweeps")  # what a number depends on; reports and ablations only read
 SOURCES = (".py", ".cpp", ".h", ".cu", ".npz")
+DIFF_LIMIT = 200_000  # bytes of a diff that are kept as text; its hash is of the whole
 LIBRARIES = ("seqzoo", "torch", "triton", "numpy", "optuna", "cmaes", "mlflow", "polars", "scipy")
 
 
@@ -81,6 +82,34 @@ def _git(*words: str) -> str | None:
 
 
 @cache
+def git_diff() -> dict[str, Any] | None:
+    """What `git diff HEAD` says of the code as this process began; None where nothing differs.
+
+    {"sha256": of all of it, "bytes": its size, "text": its first DIFF_LIMIT bytes}. New files that
+    git does not know are not in it: the hash of the code is what sees them.
+    """
+    if not _is_checkout():
+        return None
+    words = ["git", "diff", "HEAD", "--no-color", "--no-ext-diff", "--no-relative"]
+    try:
+        found = subprocess.run(words, cwd=_root("zoo"), capture_output=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    if found.returncode or not found.stdout:
+        return None
+    return {
+        "sha256": hashlib.sha256(found.stdout).hexdigest(),
+        "bytes": len(found.stdout),
+        "text": found.stdout[:DIFF_LIMIT].decode("utf-8", "replace"),
+    }
+
+
+def _is_checkout() -> bool:
+    """Whether git knows this code: it may be installed below somebody else's repository."""
+    return _git("ls-files", "--error-unmatch", "__init__.py") is not None
+
+
+@cache
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in LIBRARIES:
@@ -118,18 +147,36 @@ def command_line() -> str:
 
 def provenance(device: str) -> dict[str, Any]:
     """Everything a reader may ask about a run, as JSON values."""
-    status = _git("status", "--porcelain", "--untracked-files=no")
+    known = _is_checkout()
+    status = _git("status", "--porcelain", "--untracked-files=no") if known else None
+    diff = git_diff()
     return {
         **identity(device),
         "allocator": allocator.in_force,
         "cpu_convolution": _cpu_convolution(),
         "command": command_line(),
-        "git_commit": _git("rev-parse", "HEAD"),
+        "git_commit": _git("rev-parse", "HEAD") if known else None,
         "git_dirty": None if status is None else bool(status),
+        "git_diff": diff and {"sha256": diff["sha256"], "bytes": diff["bytes"]},
         "versions": dict(_versions()),
         "hardware": {
             "system": f"{platform.system()} {platform.machine()}",
             "processor": _processor(),
             "cores": os.cpu_count(),
+        },
+    }
+
+
+def study_provenance(device: str, root: Path, storage: str) -> dict[str, Any]:
+    """That of a study: with the text of uncommitted changes, and where runs and trials are kept.
+
+    Addresses are without passwords; files are named as `root` was typed.
+    """
+    return {
+        **provenance(device),
+        "git_diff": git_diff(),
+        "stores": {
+            "mlflow": user_place().uri or f"sqlite:///{root / 'mlflow.db'}",
+            "optuna": storage,
         },
     }

@@ -12,7 +12,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sweeps.atomic import inside, write_bytes, write_text
+from sweeps.atomic import inside, slug, write_bytes, write_text
 
 SCHEMA: dict[str, Any] = {
     "study": pl.String,
@@ -97,6 +97,7 @@ __all__ = [
     "Study",
     "read_plan",
     "read_study",
+    "slug",
     "write_bytes",
     "write_curve",
     "write_results",
@@ -169,8 +170,8 @@ def read_study(directory: str | os.PathLike[str]) -> Study:
     strangers = sorted(set(results["arm"]) - set(names))
     if strangers:
         raise ValueError(f"{directory}: results of {strangers[0]!r}, which plan.json does not name")
-    found = _read_runs(results, directory.parent / "runs")
-    provenance = _read_json(directory / "provenance.json", {}) or found.provenance
+    provenance = _read_json(directory / "provenance.json", {})
+    found = _read_runs(results, directory.parent / "runs", provenance=not provenance)
     trials = directory / "trials.parquet"
     return Study(
         directory=directory,
@@ -180,7 +181,7 @@ def read_study(directory: str | os.PathLike[str]) -> Study:
         curves=found.curves,
         runs=found.runs,
         kernels=found.kernels,
-        provenance=provenance,
+        provenance=provenance or found.provenance,
         searched=_read_json(directory / "search.json", {}),
     )
 
@@ -193,29 +194,58 @@ class _Found:
     provenance: dict[str, Any]
 
 
-def _read_runs(results: pl.DataFrame, root: Path) -> _Found:
+def _read_runs(results: pl.DataFrame, root: Path, *, provenance: bool) -> _Found:
+    """What the folders of the runs hold; provenance: of the first that has one, if asked for."""
     columns = ("arm", "seed", "fingerprint", "status", "steps", "seconds", "device")
     unique = results.unique(("arm", "seed"), maintain_order=True).select(columns)
-    curves, runs = [pl.DataFrame(schema=CURVES)], []
+    curves: dict[Path, tuple[str, int]] = {}
+    runs: list[dict[str, Any]] = []
     kernels: dict[str, Kernels] = {}
-    provenance: dict[str, Any] = {}
+    origin: dict[str, Any] = {}
     for row in unique.iter_rows(named=True):
-        folder = inside(root, row["fingerprint"]) if row["fingerprint"] else None
-        result = _read_json(folder / "result.json", {}) if folder else {}
+        folder, files = _run_files(root, row["fingerprint"])
+        result = _read_json(folder / "result.json", {}) if "result.json" in files else {}
         resumed = " ".join(str(step) for step in result.get("resumed_from") or ())
         code = (result.get("identity") or {}).get("code")
         extra = {"still_improving": result.get("still_improving"), "code": code}
         runs.append({**row, **extra, "resumed_from": resumed})
-        if folder is None:
-            continue
-        if (folder / "curve.parquet").exists():
-            curve = _read_parquet(folder / "curve.parquet", CURVE)
-            who = (pl.lit(row["arm"]).alias("arm"), pl.lit(row["seed"], pl.Int64).alias("seed"))
-            curves.append(curve.select(*who, *CURVE))
-        if row["arm"] not in kernels and (folder / "kernels.npz").exists():
+        if "curve.parquet" in files:
+            curves[folder / "curve.parquet"] = row["arm"], row["seed"]
+        if row["arm"] not in kernels and "kernels.npz" in files:
             kernels[row["arm"]] = _read_arrays(folder / "kernels.npz")
-        provenance = provenance or _read_json(folder / "provenance.json", {})
-    return _Found(pl.concat(curves), pl.DataFrame(runs, schema=RUNS), kernels, provenance)
+        if provenance and not origin and "provenance.json" in files:
+            origin = _read_json(folder / "provenance.json", {})
+    return _Found(_read_curves(curves), pl.DataFrame(runs, schema=RUNS), kernels, origin)
+
+
+def _run_files(root: Path, fingerprint: str | None) -> tuple[Path, Sequence[str]]:
+    """A run's folder and the names in it; none where it has no folder."""
+    if not fingerprint:
+        return root, ()
+    folder = root / fingerprint
+    if not (fingerprint.isascii() and fingerprint.isalnum()) or folder.is_symlink():
+        folder = inside(root, fingerprint)
+    try:
+        return folder, os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return folder, ()
+
+
+def _read_curves(paths: Mapping[Path, tuple[str, int]]) -> pl.DataFrame:
+    """The curves of all runs: CURVES. At once, which takes a tenth of the time, or one by one."""
+    if not paths:
+        return pl.DataFrame(schema=CURVES)
+    try:
+        whole = pl.scan_parquet([*paths], include_file_paths="path", glob=False).collect()
+        found = whole.select("path", *CURVE).cast(pl.Schema({"path": pl.String, **CURVE}))
+    except pl.exceptions.PolarsError:  # not all are alike: which one is it?
+        parts = [_read_parquet(path, CURVE).select(pl.lit(str(path)).alias("path"), "*")
+                 for path in paths]  # fmt: skip
+        found = pl.concat(parts)
+    rows = [(str(path), *who) for path, who in paths.items()]
+    runs = pl.DataFrame(rows, schema={"path": pl.String, "arm": pl.String, "seed": pl.Int64},
+                        orient="row")  # fmt: skip
+    return found.join(runs, on="path", how="left", maintain_order="left").select(*CURVES)
 
 
 def _conform(rows: Rows, schema: dict[str, Any], what: str) -> pl.DataFrame:
@@ -271,10 +301,10 @@ def read_plan(path: Path) -> dict[str, Any]:
 
 
 def _read_json(path: Path, default: Any) -> Any:
-    if not path.exists():
-        return default
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return default
     except ValueError as error:
         raise ValueError(f"{path}: not JSON ({error})") from None
     if not isinstance(value, dict):

@@ -20,7 +20,7 @@ from sweeps.pages import pages
 from sweeps.plan import PlannedArm, StudyPlan, decided
 from sweeps.program import say
 from sweeps.progress import Display
-from sweeps.provenance import provenance
+from sweeps.provenance import study_provenance
 from sweeps.record import Table, result_rows
 from sweeps.results import Missing, write_results
 from sweeps.storage import FILES, address, open_storage
@@ -73,7 +73,8 @@ def run_study(plan: StudyPlan, around: Surroundings) -> Done:
 def _run_owned(plan: StudyPlan, directory: Path, around: Surroundings) -> Done:
     refuse_edited(directory / "plan.json", plan.to_dict(), decided)
     write_json(directory / "plan.json", plan.to_dict())
-    origin = provenance(pick_device(around.device))
+    trials_at = address(around.storage, directory) if plan.trials else ""
+    origin = study_provenance(pick_device(around.device), around.root, trials_at)
     if not (directory / "provenance.json").exists():
         write_json(directory / "provenance.json", origin)
     steps = plan.arms[0].experiment.train.steps

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
+from reports.build import Report, build_study
+from reports.table import Column, Strong, Table
 from sweeps.results import SCHEMA, Study, read_study, write_curve, write_results, write_trials
 
 EXPERIMENT = {
@@ -150,6 +153,32 @@ def rich_writer():
     return rich
 
 
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """The report of that study, with all its files; not to be changed."""
+    return build_study(rich(tmp_path_factory.mktemp("built") / "out"))
+
+
+EVIL = "<script>alert('x')</script>"
+
+
+@pytest.fixture
+def hostile_study(make_study) -> Study:
+    """A study whose every name tries to run a script."""
+    return make_study(
+        {"baseline": [0.5, 0.6], EVIL: [0.7, 0.8], 'x" onload="y': [0.7, 0.8]},
+        name="hostile",
+        plan={"study": EVIL, "command": f"run '{EVIL}'", "task": EVIL, "notes": [EVIL]}
+        | {"settings": [EVIL], "base": EVIL},
+        entries={EVIL: {"changed": [EVIL], "experiment": {"model": {EVIL: EVIL}}}},
+        curves={("baseline", 0): [(1, 0.2), (2, 0.3)], (EVIL, 0): [(1, 0.2), (2, 0.3)]},
+        rows=[
+            {"arm": "baseline", "seed": 0, "split": "test", "slice": EVIL, "metric": EVIL}
+            | {"value": 0.5}
+        ],
+    )
+
+
 def rich(out: Path) -> Path:
     """Baseline, a strong effect, none; curves, kernels, tuning, slices, a divergence."""
     rng = np.random.default_rng(3)
@@ -244,3 +273,51 @@ def rich(out: Path) -> Path:
 def wave(lag: np.ndarray, decay: float, frequency: float) -> np.ndarray:
     channels = np.arange(4)[:, None]
     return np.exp(-lag / decay) * np.cos(0.2 * frequency * (1 + channels) * lag)
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\\ & % $ # _ { } ~ ^",
+    "a|b `c` *d* _e_ [f](http://g)",
+    "\"quoted\" 'single' --dashes-- --- -? ...",
+    "[0pt]",
+    "*star",
+    "\\input{/etc/passwd}",
+    '#import "x": * // no comment /* nor this',
+    '@reference <label> #eval("1")',
+    "= heading",
+    "+ item",
+    "- item",
+    "/ term: text",
+    "1. one",
+    "$x^2$ ~ -0.12",
+    "line\nbreak\x00null",
+    "é 中 → ± † ↑ ↓ ≈ λ Δ",
+    "",
+)
+
+
+@pytest.fixture
+def hostile_table() -> Table:
+    """Names that every format acts on, in a body, in headings, apart and in notes."""
+    frame = pl.DataFrame({"arm": list(HOSTILE), "p": [0.01] + [0.5] * (len(HOSTILE) - 1)})
+    return Table(
+        name="hostile",
+        caption="A & B: 100 % <b> #1 [x] $y$",
+        frame=frame,
+        columns=(
+            Column("arm_name", lambda r: r["arm"], "left"),
+            Column("p", lambda r: Strong(str(r["p"])) if r["p"] < 0.05 else str(r["p"])),
+            Column("<b>_#%", lambda r: r["arm"], "left", group="#group & $5 [%]"),
+            Column("q", lambda r: Strong(r["arm"]), group="#group & $5 [%]"),
+        ),
+        notes=("a note_with $ signs", *HOSTILE),
+        apart=tuple((name, "–", Strong(name), name) for name in HOSTILE),
+        apart_title="published: <i> & #1 $ %",
+    )
+
+
+@pytest.fixture
+def names() -> tuple[str, ...]:
+    """The names themselves."""
+    return HOSTILE

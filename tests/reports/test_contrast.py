@@ -38,17 +38,16 @@ def test_the_outcome_row_says_what_scipy_says(make_study):
     assert cells(study, "decay=off") == {
         "arm": "decay=off",
         "n": "6/6",
-        "mean": f"{np.mean(BETTER):.3f}",
-        "95 % CI": f"[{low:.3f}, {high:.3f}]",
+        "test accuracy ↑": Strong(f"{np.mean(BETTER):.3f} ± {(high - low) / 2:.3f}"),
         "difference": f"{d.mean():+.3f}",
-        "95 % CI 2": f"[{d_low:+.3f}, {d_high:+.3f}]",
+        "95 % CI": f"[{d_low:+.3f}, {d_high:+.3f}]",
         "p (Holm)": Strong("0.031"),  # 2^-5: all six differences are positive
         "d_z": f"{d.mean() / d.std(ddof=1):.2f}",
         "seed r": f"{np.corrcoef(BETTER, BASE)[0, 1]:.2f}",
         "diverged": "0",
     }
     base = cells(study, "baseline")
-    assert {base[k] for k in ("difference", "95 % CI 2", "p (Holm)", "d_z", "seed r")} == {"–"}
+    assert {base[k] for k in ("difference", "95 % CI", "p (Holm)", "d_z", "seed r")} == {"–"}
 
 
 def test_holm_is_over_all_arms_and_bold_is_below_five_percent(make_study):
@@ -96,9 +95,9 @@ def test_the_order_of_the_rows_does_not_matter(make_study):
 def test_one_seed_prints_dashes(make_study):
     study = make_study({"baseline": [0.5], "decay=off": [0.7]})
     row = cells(study, "decay=off")
-    assert row["mean"] == "0.700"
+    assert row["test accuracy ↑"] == "0.700"
     assert row["difference"] == "+0.200"
-    assert {row[k] for k in ("95 % CI", "95 % CI 2", "p (Holm)", "d_z", "seed r")} == {"–"}
+    assert {row[k] for k in ("95 % CI", "p (Holm)", "d_z", "seed r")} == {"–"}
     assert "in a single paired seed: no interval and no test." in markdown(study)
 
 
@@ -106,7 +105,7 @@ def test_too_few_seeds_give_intervals_and_no_test(make_study):
     study = make_study({"baseline": BASE[:5], "decay=off": BETTER[:5]})
     row = cells(study, "decay=off")
     assert row["p (Holm)"] == "–"
-    assert row["95 % CI 2"].startswith("[+0.0")
+    assert row["95 % CI"].startswith("[+0.0")
     text = markdown(study)
     assert "underpowered: no test" in text
     assert "cannot give a Holm p below 0.062" in text
@@ -119,7 +118,7 @@ def test_diverged_runs_count_with_chance_and_are_counted(make_study):
     status = {("decay=off", s): "diverged" for s in range(6)}
     study = make_study({"baseline": BASE, "decay=off": [0.1] * 6}, status=status)
     row = cells(study, "decay=off")
-    assert (row["n"], row["mean"], row["95 % CI"]) == ("6/6", "0.100", "[0.100, 0.100]")
+    assert (row["n"], row["test accuracy ↑"]) == ("6/6", "0.100 ± 0.000")
     assert row["diverged"] == "6"
     assert row["p (Holm)"] == Strong("0.031")
     assert row["seed r"] == "–"
@@ -129,7 +128,7 @@ def test_diverged_runs_count_with_chance_and_are_counted(make_study):
 def test_identical_arms_are_no_difference(make_study):
     study = make_study({"baseline": BASE, "decay=off": BASE})
     row = cells(study, "decay=off")
-    assert (row["difference"], row["95 % CI 2"]) == ("+0.000", "[+0.000, +0.000]")
+    assert (row["difference"], row["95 % CI"]) == ("+0.000", "[+0.000, +0.000]")
     assert (row["p (Holm)"], row["d_z"]) == ("1", "–")
     assert "exactly the baseline's in all 6 paired seeds; no difference was shown" in markdown(
         study
@@ -139,7 +138,7 @@ def test_identical_arms_are_no_difference(make_study):
 def test_no_variance_at_all(make_study):
     study = make_study({"baseline": [0.5] * 6, "decay=off": [0.7] * 6})
     row = cells(study, "decay=off")
-    assert (row["difference"], row["95 % CI 2"]) == ("+0.200", "[+0.200, +0.200]")
+    assert (row["difference"], row["95 % CI"]) == ("+0.200", "[+0.200, +0.200]")
     assert (row["d_z"], row["seed r"]) == ("–", "–")
     assert row["p (Holm)"] == Strong("0.031")
 

@@ -49,3 +49,32 @@ def test_intervals_and_pairs():
     assert formats.change((None, 17.53)) == "– → 17.5"
     assert formats.change((None, None)) == "–"
     assert (formats.plural(1, "seed"), formats.plural(2, "seed")) == ("1 seed", "2 seeds")
+
+
+def about(half, middle=0.5):
+    return Estimate(6, middle, middle - half, middle + half)
+
+
+@pytest.mark.parametrize(
+    ("halves", "digits"),
+    [
+        ([0.039], 3),
+        ([0.0996], 2),  # rounds to 0.10
+        ([0.25], 2),
+        ([0.0123, 0.3], 3),  # the narrowest decides for the whole column
+        ([0.000012], 4),  # at most
+        ([1.2], 1),
+        ([12.0], 0),
+        ([340.0], 0),
+        ([0.0, 0.2], 2),  # no width says nothing
+        ([0.0], 3),
+        ([], 3),
+    ],
+)
+def test_digits_come_from_the_interval(halves, digits):
+    assert formats.digits_of(map(about, halves)) == digits
+
+
+def test_digits_of_what_has_no_interval():
+    assert formats.digits_of([Estimate(0), Estimate(1, 0.5)]) == 3
+    assert formats.mean_and_half(about(12.0, 345.6), 0) == "346 ± 12"

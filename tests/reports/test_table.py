@@ -2,7 +2,7 @@ import csv
 import html
 import io
 import re
-import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import polars as pl
@@ -14,35 +14,23 @@ from reports.table import (
     Column,
     Strong,
     Table,
+    apart_csv,
     escape_html,
-    escape_latex,
     escape_markdown,
+    headings,
     plain,
     to_bullet,
     to_csv,
     to_html,
-    to_latex,
     to_markdown,
 )
 
-HOSTILE = (
-    "<script>alert(1)</script>",
-    "\\ & % $ # _ { } ~ ^",
-    "a|b `c` *d* _e_ [f](http://g)",
-    "\"quoted\" 'single' --dashes--",
-    "[0pt]",
-    "*star",
-    "\\input{/etc/passwd}",
-    "line\nbreak\x00null",
-    "é 中 → ± †",
-    "",
-)
 texts = st.text(max_size=40)
 
 
 @pytest.fixture
-def table():
-    frame = pl.DataFrame({"arm": list(HOSTILE), "p": [0.01] + [0.5] * (len(HOSTILE) - 1)})
+def table(names):
+    frame = pl.DataFrame({"arm": list(names), "p": [0.01] + [0.5] * (len(names) - 1)})
     return Table(
         name="hostile",
         caption="A & B: 100 % <b>",
@@ -53,6 +41,37 @@ def table():
         ),
         notes=("a note_with $ signs",),
     )
+
+
+@pytest.fixture
+def apart():
+    """A group over two columns, and a row apart."""
+    return Table(
+        "t",
+        "Cap",
+        pl.DataFrame({"a": ["x"], "v": [1.5]}),
+        (
+            Column("a", lambda r: r["a"], "left"),
+            Column("mean", lambda r: Strong(str(r["v"])), group="own"),
+            Column("n", lambda r: "6/6", group="own"),
+            Column("n", lambda r: "–"),
+        ),
+        ("why",),
+        (("Li & al.", "0.5", "–", Strong("1")),),
+        "published",
+    )
+
+
+def test_a_row_apart_has_a_cell_for_each_column(apart):
+    with pytest.raises(ValueError, match="a row apart has 2 cells, there are 4 columns"):
+        replace(apart, apart=(("a", "b"),))
+
+
+def test_headings_are_of_neighbours(apart):
+    one, two, three, four = apart.columns
+    assert headings(apart.columns) == [("", 0, 1), ("own", 1, 2), ("", 3, 1)]
+    assert headings((two, one, three)) == [("own", 0, 1), ("", 1, 1), ("own", 2, 1)]
+    assert headings((one, four)) == []
 
 
 # ------------------------------------------------------------------------------------ Markdown
@@ -80,9 +99,33 @@ def test_markdown_is_a_padded_pipe_table():
     )
 
 
-def test_no_name_adds_a_column_or_a_row_to_markdown(table):
+def test_markdown_has_groups_before_titles_and_rows_apart_below(apart):
+    head = "| a        | own: mean | own: n |     n |\n|----------|----------:|-------:|------:|\n"
+    assert to_markdown(apart) == (
+        f"**Cap**\n\n{head}"
+        "| x        |   **1.5** |    6/6 |     – |\n"
+        f"\n*published*\n\n{head}"
+        "| Li & al. |       0.5 |      – | **1** |\n"
+        "\n- why\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("caption", "line"),
+    [
+        ("Cap", "**Cap**"),
+        ("Accuracy: mean ± 0.1. 6 seeds.", "**Accuracy:** mean ± 0.1. 6 seeds."),
+        ("Every run. Of 0.5 | 6 seeds.", "**Every run.** Of 0.5 \\| 6 seeds."),
+        ("a*b", "**a\\*b**"),
+    ],
+)
+def test_markdown_has_what_a_table_is_of_in_bold(apart, caption, line):
+    assert to_markdown(replace(apart, caption=caption)).splitlines()[0] == line
+
+
+def test_no_name_adds_a_column_or_a_row_to_markdown(table, names):
     lines = [line for line in to_markdown(table).splitlines() if line.startswith("|")]
-    assert len(lines) == 2 + len(HOSTILE)
+    assert len(lines) == 2 + len(names)
     assert {unescaped(line, "|") for line in lines} == {3}
     assert "**0.01**" in lines[2]
     assert sum("**" in line for line in lines) == 1
@@ -125,68 +168,30 @@ def test_a_bullet_begins_with_text(text):
     assert to_bullet("decay=off") == "- decay=off"
 
 
-# --------------------------------------------------------------------------------------- LaTeX
-
-COMMANDS = (
-    r"\\text(?:backslash|asciitilde|asciicircum|less|greater|bar|asciigrave)\{\}|\\ldots\{\}"
-    r"|\\[&%$#_{}]|\$\\?(?:-|pm|times|rightarrow|geq|leq|dagger)\$|\{[][*]\}|\{\}"
-)
-
-
-@given(texts)
-@example("\\&%$#_{}~^")
-@settings(max_examples=300, deadline=None)
-def test_nothing_special_reaches_latex(text):
-    rest = re.sub(COMMANDS, "", escape_latex(text))
-    assert not set(rest) & set('\\&%$#_{}~^<>|"[]*'), rest
-    assert all(c.isprintable() for c in rest)
-
-
-def test_latex_signs():
-    assert escape_latex("-0.12 to +0.3, 1e-3, 0-7") == "$-$0.12 to +0.3, 1e-3, 0-7"
-    assert escape_latex("a – b ± 1 †") == r"a -- b $\pm$ 1 $\dagger$"
-    assert escape_latex("x--y") == "x-{}-y"
-    assert escape_latex("é中") == "é?"
-
-
-def test_latex_is_a_booktabs_table(table):
-    text = to_latex(table)
-    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
-    assert len(body) == len(HOSTILE)
-    assert all(line.endswith(r" \\") for line in body)
-    assert [len(re.findall(r"(?<!\\)&", line)) for line in body] == [1] * len(HOSTILE)
-    assert r"\textbf{0.01}" in text
-    assert r"\begin{tabular}{@{}lr@{}}" in text
-    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
-    assert set(re.findall(r"usepackage\{(\w+)", text)) == {"booktabs"}
-
-
-def test_latex_compiles(table, program, tmp_path):
-    source = (
-        "\\documentclass[twocolumn]{article}\n\\usepackage{booktabs}\n\\begin{document}\n"
-        f"{to_latex(table)}\\end{{document}}\n"
-    )
-    (tmp_path / "t.tex").write_text(source, encoding="utf-8")
-    command = [program("pdflatex"), "-no-shell-escape", "-interaction=nonstopmode", "t.tex"]
-    done = subprocess.run([*command[:3], "-halt-on-error", "t.tex"], cwd=tmp_path, timeout=120,
-                          capture_output=True, text=True, errors="replace")  # fmt: skip
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert (tmp_path / "t.pdf").read_bytes().startswith(b"%PDF")
-
-
 # --------------------------------------------------------------------------------- CSV and HTML
 
 
-def test_csv_holds_the_frame_itself(table):
+def test_csv_holds_the_frame_itself(table, names):
     rows = list(csv.reader(io.StringIO(to_csv(table), newline="")))
     assert rows[0] == ["arm", "p"]
-    assert [row[0] for row in rows[1:]] == list(HOSTILE)
+    assert [row[0] for row in rows[1:]] == list(names)
     assert [float(row[1]) for row in rows[1:]] == table.frame["p"].to_list()
 
 
 def test_csv_keeps_every_digit_and_missing_values():
     frame = pl.DataFrame({"x": [0.1 + 0.2, None]})
     assert to_csv(Table("t", "", frame, ())) == "x\n0.30000000000000004\n\n"
+
+
+def test_csv_of_rows_apart_is_a_file_of_its_own(apart):
+    assert to_csv(apart) == "a,v\nx,1.5\n"
+    assert apart_csv(apart) == "a,own: mean,own: n,n\nLi & al.,0.5,–,1\n"
+    assert apart_csv(replace(apart, apart=())) == ""
+
+
+def test_csv_of_rows_apart_has_a_name_for_each_column(apart):
+    twice = replace(apart, columns=(apart.columns[0], *[apart.columns[3]] * 3))
+    assert apart_csv(twice).splitlines()[0] == "a,n,n (2),n (3)"
 
 
 ALLOWED = {"figure", "figcaption", "div", "ul", "li", "strong"}
@@ -212,11 +217,11 @@ class Reader(HTMLParser):
             self.cells[-1] += data
 
 
-def test_html_shows_every_name_and_runs_none(table):
+def test_html_shows_every_name_and_runs_none(table, names):
     reader = Reader()
     reader.feed(to_html(table))
     assert reader.tags <= ALLOWED
-    assert reader.cells[2::2] == [plain(name) for name in HOSTILE]
+    assert reader.cells[2::2] == [plain(name) for name in names]
 
 
 @given(texts)
@@ -225,3 +230,20 @@ def test_html_text_is_the_text_that_was_given(text):
     escaped = escape_html(text)
     assert html.unescape(escaped) == plain(text) or "&" in text
     assert not set(escaped) & set("<>\"'")
+
+
+def test_html_spans_groups_and_sets_rows_apart(apart):
+    text = to_html(apart)
+    head = text.split("<thead>")[1].split("</thead>")[0]
+    assert head == (
+        '<tr><th scope="col" rowspan="2" class="left">a</th>'
+        '<th scope="colgroup" colspan="2" class="center group">own</th>'
+        '<th scope="col" rowspan="2" class="right">n</th></tr>'
+        '<tr><th scope="col" class="right">mean</th><th scope="col" class="right">n</th></tr>'
+    )
+    body = text.split('<tbody class="apart">')[1].split("</tbody>")[0]
+    assert body == (
+        '\n<tr><th scope="rowgroup" colspan="4" class="left">published</th></tr>\n'
+        '<tr><th scope="row" class="left">Li &amp; al.</th><td class="right">0.5</td>'
+        '<td class="right">–</td><td class="right"><strong>1</strong></td></tr>\n'
+    )

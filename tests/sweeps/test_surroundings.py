@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from sweeps import progress
+from sweeps import provenance as origin
 from sweeps.allocator import SWITCH, keep_large_blocks
 from sweeps.experiment import Experiment, Score, TrainSpec
 from sweeps.interrupt import StopRequest
@@ -37,6 +40,72 @@ def test_code_hash_sees_every_source_file(tmp_path, monkeypatch):
     renamed = code_hash()
     code_hash.cache_clear()
     assert len({before, empty, one, renamed}) == 4
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A repository with one committed file, which stands for the code."""
+
+    def git(*words):
+        who = ["-c", "user.name=x", "-c", "user.email=x@y", "-c", "commit.gpgsign=false"]
+        done = subprocess.run(["git", *who, *words], cwd=tmp_path, capture_output=True, check=True)
+        return done.stdout
+
+    git("init", "-q")
+    (tmp_path / "__init__.py").write_text("k = 1\n")
+    git("add", "-A")
+    git("commit", "-qm", "first")
+    monkeypatch.setattr(origin, "_root", lambda package: tmp_path)
+    caches = (origin._git, origin.git_diff, origin.code_hash)
+    for cached in caches:
+        cached.cache_clear()
+    yield tmp_path, git
+    for cached in caches:
+        cached.cache_clear()
+
+
+def test_a_clean_checkout_has_a_commit_and_no_diff(checkout):
+    _, git = checkout
+    assert origin._git("rev-parse", "HEAD") == git("rev-parse", "HEAD").decode().strip()
+    assert origin.git_diff() is None
+
+
+def test_uncommitted_changes_are_kept_with_the_hash_of_all_of_them(checkout, monkeypatch):
+    folder, git = checkout
+    (folder / "__init__.py").write_bytes(b"k = 2  # \xff\n" + b"# more\n" * 100)
+    monkeypatch.setattr(origin, "DIFF_LIMIT", 200)
+    diff, whole = origin.git_diff(), git("diff", "HEAD")
+    assert diff is not None
+    assert diff["sha256"] == hashlib.sha256(whole).hexdigest()
+    assert diff["bytes"] == len(whole) > 200
+    assert "+k = 2  # \N{REPLACEMENT CHARACTER}" in diff["text"]
+    assert len(diff["text"]) <= 200
+
+
+def test_a_run_keeps_the_hash_and_a_study_the_text(monkeypatch, tmp_path):
+    diff = {"sha256": "ab", "bytes": 3, "text": "+k"}
+    monkeypatch.setattr(origin, "git_diff", lambda: diff)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@host:5000")
+    assert provenance("cpu")["git_diff"] == {"sha256": "ab", "bytes": 3}
+    found = origin.study_provenance("cpu", tmp_path, "postgresql://***@host/db")
+    assert found["git_diff"] == diff
+    assert found["stores"] == {
+        "mlflow": "http://host:5000",
+        "optuna": "postgresql://***@host/db",
+    }
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    stores = origin.study_provenance("cpu", Path("out"), "")["stores"]
+    assert stores["mlflow"] == "sqlite:///out/mlflow.db"
+
+
+def test_code_below_somebody_elses_repository_has_no_commit(checkout):
+    _, git = checkout
+    git("rm", "-q", "--cached", "__init__.py")
+    git("commit", "-qm", "gone", "--allow-empty")
+    origin._git.cache_clear()
+    assert provenance("cpu")["git_commit"] is None
+    assert provenance("cpu")["git_dirty"] is None
+    assert origin.git_diff() is None
 
 
 def test_provenance_says_what_a_reader_asks():

@@ -1,0 +1,227 @@
+"""The chapter on several tasks together: the same arms on each, and what they say as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from reports.across import Across, across
+from reports.contrast import Analysis, Arm
+from reports.document import Chapter
+from reports.formats import fixed, interval, mean_and_half, plural, signed
+from reports.stats import Estimate
+from reports.study_figures import Picture
+from reports.table import Column, Shown, Strong, Table
+from reports.venues import Name
+
+
+def together(
+    analyses: Sequence[Analysis],
+    names: Sequence[str],
+    *,
+    limits: Sequence[str] = (),
+    draw: bool = True,
+    look: Name = "plain",
+) -> Chapter:
+    """What all tasks say together; names are those of the tasks."""
+    found = across(
+        scores_of(analyses, names),
+        baseline=analyses[0].baseline.name,
+        lower_is_better=analyses[0].outcome.lower_is_better,
+    )
+    if found.left_out:
+        left = ", ".join(found.left_out)
+        limits = (f"Without {left} in what is said across tasks: an arm has no run there.", *limits)
+    return Chapter(
+        title="Across tasks",
+        key="across",
+        found=tuple(_sentence(arm, found, analyses) for arm in _others(analyses)),
+        limits=tuple(limits),
+        tables=(by_task_table(analyses, names), across_table(found)),
+        pictures=_pictures(found, analyses, names, look) if draw else (),
+        methods=_methods(analyses),
+    ).named_apart()
+
+
+def _pictures(
+    found: Across, analyses: Sequence[Analysis], names: Sequence[str], look: Name
+) -> tuple[Picture, ...]:
+    from reports.across_figures import pictures_across
+
+    values = [value for a in analyses for arm in a.arms for value in arm.values.values()]
+    shares = all(0 <= value <= 1 for value in values)  # what the thresholds of a profile span
+    return pictures_across(analyses, names, found.profiles if shares else (), look)
+
+
+def scores_of(
+    analyses: Sequence[Analysis], names: Sequence[str]
+) -> dict[str, dict[str, list[float]]]:
+    """scores[arm][task]: the primary outcome by seed."""
+    return {
+        arm.name: {
+            name: list(_of(analysis, arm.name).values.values())
+            for name, analysis in zip(names, analyses, strict=True)
+        }
+        for arm in analyses[0].arms
+    }
+
+
+# ------------------------------------------------------------------------------------- tables
+
+
+def by_task_table(analyses: Sequence[Analysis], names: Sequence[str]) -> Table:
+    """Arms by tasks: the mean, and the difference to the baseline; bold where it was shown."""
+    rows = []
+    for arm in analyses[0].arms:
+        row: dict[str, Any] = {"arm": arm.name}
+        for name, analysis in zip(names, analyses, strict=True):
+            row |= _cells(name, _of(analysis, arm.name))
+        rows.append(row)
+    columns = [Column("arm", lambda r: r["arm"], "left")]
+    for name in names:
+        columns.append(Column("mean", lambda r, n=name: _mean(r, n), group=name))
+        columns.append(Column("difference", lambda r, n=name: _difference(r, n), group=name))
+    outcome = analyses[0].outcome
+    better = "lower" if outcome.lower_is_better else "higher"
+    what = str(outcome)
+    return Table(
+        name="by-task",
+        caption=f"{what[:1].upper()}{what[1:]} ({better} is better) on each task.",
+        frame=pl.DataFrame(rows, infer_schema_length=None),
+        columns=tuple(columns),
+        notes=(
+            "mean ± half of the 95 % t interval over seeds; difference: to the baseline, paired by "
+            "seed; bold: p (Holm, within the task) < 0.05.",
+        ),
+    )
+
+
+def across_table(found: Across) -> Table:
+    """By arm: the mean and the IQM over all runs, and how often it beats the baseline."""
+    better = {each.arm: each.probability for each in found.improvements}
+    rows = []
+    for each in found.aggregates:
+        row: dict[str, Any] = {"arm": each.arm, "runs": each.runs}
+        said = {"mean": each.mean, "iqm": each.iqm, "improvement": better.get(each.arm)}
+        for name, e in said.items():
+            row |= {name: e and e.mean, f"{name}_low": e and e.low, f"{name}_high": e and e.high}
+        rows.append(row)
+    schema: dict[str, Any] = {"arm": pl.String, "runs": pl.Int64}
+    schema |= {
+        f"{name}{part}": pl.Float64
+        for name in ("mean", "iqm", "improvement")
+        for part in ("", "_low", "_high")
+    }
+    intervals = any(row["iqm_low"] is not None for row in rows)
+    return Table(
+        name="aggregates",
+        caption=f"All tasks together ({len(found.tasks)}).",
+        frame=pl.DataFrame(rows, schema=schema),
+        columns=(
+            Column("arm", lambda r: r["arm"], "left"),
+            Column("runs", lambda r: str(r["runs"])),
+            *_estimate("mean", "mean", shown=intervals),
+            *_estimate("iqm", "IQM", shown=intervals),
+            *_estimate("improvement", f"P(better than {found.baseline})", shown=intervals),
+        ),
+        notes=_notes(found, intervals=intervals),
+    )
+
+
+def _estimate(name: str, title: str, *, shown: bool) -> list[Column]:
+    columns = [Column(title, lambda r: fixed(r[name]))]
+    if shown:
+        columns.append(Column("95 % CI", lambda r: interval(_bounds(r, name))))
+    return columns
+
+
+def _notes(found: Across, *, intervals: bool) -> tuple[str, ...]:
+    kind = (
+        "CI: bootstrap over seeds within each task; it is about other seeds, not other tasks."
+        if intervals
+        else "No intervals: they need three tasks, three seeds of each and thirty runs."
+    )
+    return (
+        "IQM: mean of the middle half of all runs. P: how often a run of the arm beats one of the "
+        f"baseline on the same task, a tie counting half. {kind}",
+        f"Descriptive: no tests over tasks. Tasks: {', '.join(found.tasks)}.",
+    )
+
+
+# -------------------------------------------------------------------------- sentences and methods
+
+
+def _sentence(name: str, found: Across, analyses: Sequence[Analysis]) -> str:
+    contrasts = [c for a in analyses if (c := _of(a, name).contrast) is not None]
+    means = [c.difference.mean for c in contrasts if c.difference.mean is not None]
+    shown = [c.difference.mean or 0.0 for c in contrasts if c.significant]
+    lower = analyses[0].outcome.lower_is_better
+    better = sum((value < 0) == lower for value in shown)
+    parts = [
+        f"{name}: better than {found.baseline} on {better} and worse on {len(shown) - better} of "
+        f"{plural(len(analyses), 'task')}, as their tests say (p (Holm) < 0.05)"
+    ]
+    if means:
+        parts.append(f"differences from {signed(min(means))} to {signed(max(means))}")
+    chance = next((e.probability for e in found.improvements if e.arm == name), None)
+    if chance is not None and chance.mean is not None:
+        parts.append(f"one of its runs beats one of the baseline with frequency {_with(chance)}")
+    return "; ".join(parts) + "."
+
+
+def _with(estimate: Estimate) -> str:
+    bounds = "" if estimate.low is None else f" (95 % CI {interval(estimate, 2)})"
+    return f"{fixed(estimate.mean, 2)}{bounds}"
+
+
+def _methods(analyses: Sequence[Analysis]) -> str:
+    return (
+        f"The same {plural(len(analyses[0].arms), 'arm')} were trained on {len(analyses)} tasks "
+        "and each task was judged by itself, with its own correction. Over all tasks, runs count "
+        "alike; the interquartile mean leaves out the lowest and the highest quarter of them, and "
+        "intervals are from a bootstrap over seeds, stratified by task (Agarwal et al. 2021, "
+        "arXiv:2108.13264). They are about these tasks and other seeds. Nothing was tested over "
+        "tasks."
+    )
+
+
+# ------------------------------------------------------------------------------------------ cells
+
+
+def _cells(name: str, arm: Arm) -> dict[str, Any]:
+    e, contrast = arm.estimate, arm.contrast
+    d = contrast.difference if contrast else Estimate(0)
+    return {
+        f"{name} n": e.n,
+        f"{name} mean": e.mean,
+        f"{name} low": e.low,
+        f"{name} high": e.high,
+        f"{name} difference": d.mean,
+        f"{name} difference low": d.low,
+        f"{name} difference high": d.high,
+        f"{name} significant": bool(contrast and contrast.significant),
+    }
+
+
+def _mean(row: dict[str, Any], name: str) -> str:
+    e = Estimate(row[f"{name} n"], row[f"{name} mean"], row[f"{name} low"], row[f"{name} high"])
+    return mean_and_half(e)
+
+
+def _difference(row: dict[str, Any], name: str) -> Shown:
+    text = signed(row[f"{name} difference"])
+    return Strong(text) if row[f"{name} significant"] else text
+
+
+def _bounds(row: dict[str, Any], name: str) -> Estimate:
+    return Estimate(0, row[name], row[f"{name}_low"], row[f"{name}_high"])
+
+
+def _others(analyses: Sequence[Analysis]) -> list[str]:
+    return [arm.name for arm in analyses[0].others]
+
+
+def _of(analysis: Analysis, arm: str) -> Arm:
+    return next(one for one in analysis.arms if one.name == arm)
