@@ -20,7 +20,7 @@ RECIPES = {m["path"]: m["code"] for m in BLOCK.finditer(TEXT)}
 
 # Runs in a process of its own: registering a class is for good.
 CONTRACT = """
-import contextlib, importlib, io, json, sys
+import contextlib, importlib, io, json, math, sys
 import numpy as np
 import torch
 from ablations.plan import make_plan
@@ -39,7 +39,7 @@ import_components("zoo")
 import_components("tasks")
 found["registered"] = {
     "reversal": Task.choices()["reversal"].__module__,
-    "gaussian": Decay.choices()["gaussian"].__module__,
+    "hann": Decay.choices()["hann"].__module__,
     "token-shift": SequenceMixer.choices()["token-shift"].__module__,
 }
 
@@ -59,12 +59,12 @@ counts = np.bincount(batch.targets[batch.mask], minlength=9) / batch.mask.sum()
 found["chance"] = [task.chance, float(counts.max())]
 
 context = KernelContext(3, 17, Draws(0))
-spec = KernelSpec(parameterization=Dense(), decay="gaussian")
+spec = KernelSpec(parameterization=Dense(), decay="hann")
 kernel = spec.build(context)()
 flat = spec.model_copy(update={"decay": NoDecay()}).build(context)()
 x = torch.arange(17) / 16
 ratio = (kernel / kernel[:, :1]) / (flat / flat[:, :1])
-error = ratio - torch.exp(-((x / 0.3) ** 2) / 2)
+error = ratio - (1 + torch.cos(math.pi * (x / 0.3).clamp(max=1))) / 2
 found["window"] = float(error.detach().abs().max())
 
 layer = LayerContext(width=4, length=9, draws=Draws(1))
@@ -123,7 +123,7 @@ def python(plugins: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def found(plugins: Path) -> dict[str, Any]:
-    words = ["task=reversal", "base=long-conv", "decay=gaussian", "decay.width=0.2"]
+    words = ["task=reversal", "base=long-conv", "decay=hann", "decay.width=0.2"]
     done = python(plugins, "-c", CONTRACT, json.dumps([words, COMMAND.findall(TEXT)]))
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -148,7 +148,7 @@ def test_recipes_are_in_style(path: str) -> None:
 def test_the_components_are_registered(found: dict[str, Any]) -> None:
     assert found["registered"] == {
         "reversal": "user_reversal",
-        "gaussian": "user_gaussian",
+        "hann": "user_hann",
         "token-shift": "user_token_shift",
     }
 
@@ -173,15 +173,15 @@ def test_words_reach_the_components(found: dict[str, Any]) -> None:
     baseline, arm = found["arms"].values()
     assert baseline == []
     assert len(arm) == 1
-    assert arm[0].endswith("-> gaussian")
+    assert arm[0].endswith("-> hann")
     decay = found["model"]["mixers"][0]["kernel"]["decay"]
-    assert decay == {"kind": "gaussian", "width": 0.2}
+    assert decay == {"kind": "hann", "width": 0.2}
 
 
 @pytest.mark.parametrize("command", COMMAND.findall(TEXT))
 def test_the_commands_of_the_recipes_work(found: dict[str, Any], command: str) -> None:
     code, out, err = found["commands"][command]
     assert (code, err) == (0, "")
-    named = re.findall(r"reversal|gaussian|token-shift", command)
+    named = re.findall(r"reversal|hann|token-shift", command)
     assert named
     assert all(name in out for name in named)

@@ -87,8 +87,7 @@ def test_step_by_step_it_is_the_same(head_dim: int) -> None:
     assert isinstance(m.kernel.atoms, ModalAtoms)
     assert m.key_kernel is not None
     grid = m.kernel.times(L)
-    z = m.kernel.atoms.exponents(grid, m.kernel.window)
-    weight = m.kernel.atoms.weights(grid, m.kernel.window)  # holds the 2 of 2 Re, B and step
+    weight, z = m.kernel.atoms.modes(grid, m.kernel.window)  # holds the 2 of 2 Re, B and step
     heads, p = D // head_dim, dict(m.gate.named_parameters())
     taps = m.key_kernel().flip(-1)
     past = torch.zeros(2, D, 5, dtype=torch.float64)

@@ -193,7 +193,7 @@ def test_base_conv_patterns_are_of_the_same_two_layers() -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in names() if n.startswith(("sgconv", "long-conv"))])
-@pytest.mark.parametrize("gating", sorted(Gating.choices()))
+@pytest.mark.parametrize("gating", sorted(set(Gating.choices()) - {"receptance"}))  # RWKV's own
 def test_any_gating_goes_around_any_long_convolution(name: str, gating: str) -> None:
     """The gated variants: the same kernel, drawn the same, with another gate around it."""
     published = layer(name)
