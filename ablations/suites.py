@@ -10,31 +10,47 @@ into plan.json, so that a report can set it beside what was found: of other hard
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any
+
+from reports.published import figure
 
 WIDTH = 96
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a paper reports of one arm. status: where the number was read, and what is unsure."""
+    """The published figure that stands beside an arm, by its name in reports/data/published.toml.
+
+    table: where it is not the one of the other rows.
+    """
 
     arm: str
-    value: float
-    status: str = "read at the source"
+    figure: str
+    table: str = ""
 
 
 @dataclass(frozen=True)
 class Reported:
-    """The rows of one table."""
+    """Published figures of one table, beside the arms of a suite."""
 
-    metric: str
-    task: str
-    source: str
+    table: str
     rows: tuple[Row, ...]
-    lower_is_better: bool = False
+
+    def record(self) -> dict[str, Any]:
+        """What plan.json keeps: the figures themselves, so that a report needs no suite."""
+        found = {row.arm: figure(row.table or self.table, row.figure) for row in self.rows}
+        first = next(iter(found.values()))
+        return {
+            "metric": f"{first.metric}, %" if first.unit == "percent" else first.metric,
+            "task": first.about_what,
+            "source": f"{first.paper}, {first.where}",
+            "lower_is_better": first.lower_is_better,
+            "rows": [
+                {"arm": arm, "value": row.value, "status": row.status} for arm, row in found.items()
+            ],
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +87,7 @@ class Suite:
 
     def record(self, size: str) -> dict[str, Any]:
         """What plan.json keeps."""
-        reported = [asdict(each) for each in self.reported]
+        reported = [each.record() for each in self.reported]
         kept = {name: getattr(self, name) for name in ("name", "question", "source")}
         return {**kept, "size": size, "reported": reported}
 
@@ -123,78 +139,59 @@ H3_RECALL = (
 )
 
 DECAY_SPEED = Reported(
-    metric="accuracy, %",
-    task=LEVEL_OF_TEXT,
-    source=SGCONV_PLOT,
-    rows=(
-        Row("decay.speed=0", 67.67, UNNAMED),
-        Row("decay.speed=0.5", 83.31, UNNAMED),
-        Row("decay.speed=0.75", 86.88, UNNAMED),
-        Row("baseline", 88.92, UNNAMED),
-        Row("decay.speed=1.5", 88.76, UNNAMED),
-        Row("decay.speed=2", 88.90, UNNAMED),
+    "sgconv-decay",
+    (
+        Row("decay.speed=0", "decay speed 0"),
+        Row("decay.speed=0.5", "decay speed 0.5"),
+        Row("decay.speed=0.75", "decay speed 0.75"),
+        Row("baseline", "decay speed 1"),
+        Row("decay.speed=1.5", "decay speed 1.5"),
+        Row("decay.speed=2", "decay speed 2"),
     ),
 )
 
 DIMENSION = Reported(
-    metric="accuracy, %",
-    task=LEVEL_OF_TEXT,
-    source=SGCONV_PLOT,
-    rows=(
-        Row("parameterization.size=1", 88.71, UNNAMED),
-        Row("parameterization.size=2", 89.08, UNNAMED),
-        Row("parameterization.size=4", 88.77, UNNAMED),
-        Row("baseline", 88.92, UNNAMED),
-        Row("parameterization.size=16", 88.76, UNNAMED),
-        Row("parameterization.size=32", 88.30, UNNAMED),
-        Row("parameterization.size=64", 88.52, UNNAMED),
+    "sgconv-dimension",
+    (
+        *(Row(f"parameterization.size={d}", f"dimension {d}") for d in (1, 2, 4)),
+        Row("baseline", "dimension 8"),
+        *(Row(f"parameterization.size={d}", f"dimension {d}") for d in (16, 32, 64)),
     ),
 )
 
-MEAN_OF_CELLS = "mean of six cells that could not be read again at the source"
 SQUASH_AND_SMOOTH = Reported(
-    metric="mean accuracy, %, 50 where nothing was learned",
-    task="Long Range Arena, six tasks",
-    source=LONG_CONV,
-    rows=(
-        Row("baseline", 86.1),
-        Row("regularization=off", 69.5),
-        Row("smoothness=moving-average", 73.7, MEAN_OF_CELLS),
-        Row("regularization=off smoothness=moving-average", 71.8, MEAN_OF_CELLS),
-    ),
-)
-
-RECALL_131K = Reported(
-    metric="accuracy, %",
-    task="associative recall, vocabulary 30, length 131,072",
-    source=f"{HYENA}, filter parameterisations; CKConv stands for no window and no short filters",
-    rows=(Row("baseline", 97.2), Row("decay=off gating.short=1", 14.3)),
-)
-
-H3_SYNTHETICS = tuple(
-    Reported(
-        metric="accuracy, %",
-        task=task,
-        source=f"{H3}, synthetic languages; without gating it is S4D",
-        rows=(Row("baseline", gated), Row("gating=off", plain)),
-    )
-    for task, gated, plain in (
-        ("associative recall, length 20, vocabulary 10", 99.8, 86.0),
-        ("induction head, length 30, vocabulary 20", 100.0, 35.6),
-    )
-)
-
-PILE_355M = Reported(
-    metric="perplexity (lower is better)",
-    task="language model of 355M parameters on the Pile; without gating it is LongConv",
-    source=ZOOLOGY,
-    rows=(
+    "long-conv-regularization",
+    (
+        Row("baseline", "squash"),
+        Row("regularization=off", "no regularization"),
+        Row("smoothness=moving-average", "smooth, squash", "long-conv-regularization-others"),
         Row(
-            "baseline", 10.07, "whether this row is Hyena's or H3's (10.38) could not be confirmed"
+            "regularization=off smoothness=moving-average",
+            "smooth",
+            "long-conv-regularization-others",
         ),
-        Row("gating=off", 13.13),
     ),
-    lower_is_better=True,
+)
+
+# CKConv stands for no window and no short filters.
+RECALL_131K = Reported(
+    "hyena-window",
+    (
+        Row("baseline", "as published"),
+        Row("decay=off gating.short=1", "no window, no short filters (CKConv)"),
+    ),
+)
+
+# Without its gating H3 is S4D.
+H3_SYNTHETICS = tuple(
+    Reported(table, (Row("baseline", "H3"), Row("gating=off", "S4D")))
+    for table in ("h3-recall", "h3-induction")
+)
+
+# Without its gating Hyena is LongConv.
+PILE_355M = Reported(
+    "zoology-pile",
+    (Row("baseline", "Hyena", "zoology-pile-others"), Row("gating=off", "LongConv")),
 )
 
 EVERY = (
@@ -339,10 +336,8 @@ EVERY = (
         published=LRA_TEXT,
         reported=(
             Reported(
-                metric="accuracy, %",
-                task=LEVEL_OF_TEXT,
-                source=SGCONV_PLOT,
-                rows=(Row("baseline", 88.92, UNNAMED), Row("decay=off", 67.67, UNNAMED)),
+                "sgconv-decay",
+                (Row("baseline", "decay speed 1"), Row("decay=off", "decay speed 0")),
             ),
         ),
     ),
@@ -375,9 +370,10 @@ def listing() -> Iterator[str]:
         yield from _wrapped("", f"about {suite.minutes:g} CPU minutes, {clock}")
         yield from _wrapped("published", " ".join(suite.published) or "at no size of its own")
         yield from _wrapped("source", suite.source)
-        for each in suite.reported:
-            rows = ", ".join(f"{row.arm} {row.value:g}" for row in each.rows)
-            yield from _wrapped("reported", f"{rows} ({each.metric}; {each.task})")
+        for each in (reported.record() for reported in suite.reported):
+            sure = [row for row in each["rows"] if row["status"] != "memory"]
+            rows = ", ".join(f"{row['arm']} {row['value']:g}" for row in sure)
+            yield from _wrapped("reported", f"{rows} ({each['metric']}; {each['task']})")
 
 
 def _wrapped(title: str, text: str) -> list[str]:

@@ -65,6 +65,11 @@ class PublishedRow:
         return f"{self.paper} ({self.where}; {STATUSES[self.status]})"
 
     @property
+    def lower_is_better(self) -> bool:
+        """Whether a smaller figure is the better one."""
+        return self.unit == "perplexity"
+
+    @property
     def about_what(self) -> str:
         """Task and setting."""
         return f"{self.task} ({self.setting})" if self.setting else self.task
@@ -103,6 +108,14 @@ def rows(
         if (memory or row.status != "memory")
         and all(getattr(row, name) == value for name, value in asked.items())
     )
+
+
+def figure(table: str, key: str) -> PublishedRow:
+    """One figure of a table that has one column, from memory or not. Raises: KeyError."""
+    for row in all_rows():
+        if row.table == table and _key(row) == key:
+            return row
+    raise KeyError(f"{table}: {key}")
 
 
 def picks(suite: str, *, memory: bool = False) -> tuple[Pick, ...]:

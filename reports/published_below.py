@@ -32,9 +32,10 @@ def published_below(analysis: Analysis, titles: Sequence[str], *, memory: bool =
 
     titles  of the columns that stand there
     """
-    suite = analysis.study.plan.get("suite")
+    suite = analysis.study.plan.get("suite") or {}
+    named = "" if suite.get("reported") else suite.get("name", "")  # it has a table of its own
     found, notes = [], []
-    for pick in picks(suite, memory=memory) if isinstance(suite, str) else ():
+    for pick in picks(named, memory=memory):
         own = [row for row in pick.rows if _is_comparable(row, analysis)]
         found += [_cells(row, pick.baseline, analysis, titles) for row in own]
         notes += [f"{row.about_what}; {row.source}." for row in own]

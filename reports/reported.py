@@ -9,6 +9,7 @@ import polars as pl
 
 from reports.contrast import Analysis, Arm
 from reports.formats import DASH, fixed, short, signed
+from reports.published import STATUSES
 from reports.study_tables import name_column
 from reports.table import Column, Table
 
@@ -33,11 +34,21 @@ APART = (
 )
 
 
-def reported_table(analysis: Analysis) -> Table:
-    """Reported values and differences beside ours, for the arms that both have."""
+def reported_table(analysis: Analysis, *, memory: bool = False) -> Table:
+    """Reported values and differences beside ours, for the arms that both have.
+
+    memory  also those that are quoted from memory, marked
+    """
     suite = analysis.study.plan.get("suite") or {}
     reported = suite.get("reported") or []
-    rows = [row for i, each in enumerate(reported) for row in _rows(analysis, each, i + 1)]
+    rows = [
+        row
+        for i, each in enumerate(reported)
+        for row in _rows(analysis, each, i + 1)
+        if memory or row["status"] != STATUSES["memory"]
+    ]
+    with_base = {row["reported_on"] for row in rows if row["arm"] == analysis.baseline.name}
+    rows = [row for row in rows if row["reported_on"] in with_base]
     several = len({row["reported_on"] for row in rows}) > 1
     mark = (Column("of", lambda r: f"[{r['reported_on']}]"),) if several else ()
     return Table(
@@ -79,7 +90,7 @@ def _rows(analysis: Analysis, reported: Row, number: int) -> Iterator[Row]:
             "difference": None if ours is None else ours.difference.mean,
             "direction": _direction(analysis, reported, arm, difference),
             **{name: reported[name] for name in ("metric", "task", "source")},
-            "status": row["status"],
+            "status": STATUSES.get(row["status"], row["status"]),
         }
 
 

@@ -219,3 +219,20 @@ def test_the_list_has_every_suite_and_brings_no_torch() -> None:
         assert f"  cpu        base={suite.base} task={suite.task}" in "\n".join(lines)
     assert "67.67" in run.stdout
     assert all(len(line) <= 100 for line in lines)
+
+
+def test_reported_figures_are_those_of_the_data() -> None:
+    """As SGConv's authors plot them: each arm with its own."""
+    (found,) = SUITES["sgconv-decay"].record("cpu")["reported"]
+    assert {row["arm"]: row["value"] for row in found["rows"]} == {
+        "decay.speed=0": 67.67,
+        "decay.speed=0.5": 83.31,
+        "decay.speed=0.75": 86.88,
+        "baseline": 88.92,
+        "decay.speed=1.5": 88.76,
+        "decay.speed=2": 88.90,
+    }
+    assert {row["status"] for row in found["rows"]} == {"source"}
+    (pile,) = SUITES["gating"].record("cpu")["reported"]
+    assert pile["lower_is_better"]
+    assert [row["status"] for row in pile["rows"]] == ["memory", "text"]

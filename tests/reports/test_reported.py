@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports.build import make_report, markdown, to_page, to_report
+from reports.build import contents, make_report, markdown
 from reports.contrast import analyse
 from reports.reported import reported_table
 
@@ -57,7 +57,8 @@ def test_lower_may_be_better_there(make_study):
 def test_it_is_in_every_format_with_its_sources(make_study):
     found = study(make_study, ARMS, REPORTED)
     report = make_report(found, draw=False)
-    for text in (markdown(found), to_report(report), to_page(report)):
+    written = contents(report, ("markdown", "html"))
+    for text in (markdown(found), *(data.decode() for data in written.values())):
         assert "88.9" in text
         assert "other hardware, data and code" in text
         assert "decay=fast: from memory" in text
@@ -80,3 +81,18 @@ def test_without_a_suite_there_is_no_table(make_study):
 def test_without_the_papers_baseline_there_is_no_table(make_study):
     alone = {**REPORTED, "rows": ROWS[1:]}
     assert reported_table(analyse(study(make_study, ARMS, alone))).frame.is_empty()
+
+
+def test_figures_from_memory_are_shown_only_when_asked_for_and_say_so(make_study):
+    unsure = [*ROWS[:2], {"arm": "decay=fast", "value": 90.0, "status": "memory"}]
+    found = analyse(study(make_study, ARMS, {**REPORTED, "rows": unsure}))
+    assert list(reported_table(found).frame["arm"]) == ["baseline", "decay=off"]
+    table = reported_table(found, memory=True)
+    assert list(table.frame["arm"]) == ["baseline", "decay=off", "decay=fast"]
+    assert "decay=fast: from memory, not confirmed" in table.notes[-1]
+
+
+def test_without_a_confirmed_baseline_nothing_is_compared(make_study):
+    unsure = [{**ROWS[0], "status": "memory"}, *ROWS[1:]]
+    found = analyse(study(make_study, ARMS, {**REPORTED, "rows": unsure}))
+    assert reported_table(found).frame.is_empty()
