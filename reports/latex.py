@@ -181,14 +181,14 @@ def _apart(table: Table, part: tuple[int, ...], wrapped: Sequence[int | None]) -
 
 
 def _line(row: Sequence[Shown], wrapped: Sequence[int | None]) -> str:
-    cells = (_cell(cell, wrap=width is not None) for cell, width in zip(row, wrapped, strict=True))
+    cells = (_cell(cell, width) for cell, width in zip(row, wrapped, strict=True))
     return "    " + " & ".join(cells) + r" \\"
 
 
-def _cell(cell: Shown, *, wrap: bool = False) -> str:
+def _cell(cell: Shown, width: int | None = None) -> str:
     if isinstance(cell, Strong):
         return rf"\textbf{{{escape_latex(cell.text)}}}"
-    return _breakable(cell) if wrap else escape_latex(cell)
+    return escape_latex(cell) if width is None or len(cell) <= width else _breakable(cell)
 
 
 def _breakable(text: str) -> str:

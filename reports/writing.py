@@ -27,6 +27,7 @@ def contents(report: Report | Document, formats: Sequence[str] = DEFAULT) -> dic
     from reports.figure import KINDS, render
     from reports.page import page
     from reports.report_markdown import to_report
+    from reports.table import apart_csv
 
     document = document_of(report) if isinstance(report, Report) else report
     files: dict[str, str | bytes] = {}
@@ -37,6 +38,9 @@ def contents(report: Report | Document, formats: Sequence[str] = DEFAULT) -> dic
     for ending, write in _table_writers(formats).items():
         tables = [t for t in document.tables if ending == "csv" or len(t.frame) <= LONG]
         files |= {f"tables/{table.name}.{ending}": write(table) for table in tables}
+    if "csv" in formats:
+        apart = ((table.name, apart_csv(table)) for table in document.tables)
+        files |= {f"tables/{name}-published.csv": text for name, text in apart if text}
     for picture in document.pictures if "figures" in formats else ():
         for kind in KINDS:
             files[f"figures/{picture.name}.{kind}"] = render(picture.figure, kind)

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from reports.build import make_report
+from reports.build import build_study, make_report
 from reports.contrast import analyse
 from reports.published import STATUSES, UNITS, all_rows, picks, rows, suites
 from reports.published_below import published_below, published_table
@@ -169,6 +169,19 @@ def test_published_rows_stand_apart_and_are_labelled(suite):
     assert "SGConv" not in table.frame.write_csv()
     for write in (to_markdown, to_html, to_latex, to_typst):
         assert "published: other hardware, data and code" in write(table)
+
+
+def test_published_rows_have_a_csv_of_their_own(suite):
+    study, _ = suite("hyena-window")
+    files = {path.name: path for path in build_study(study.directory, ("csv",)).files}
+    assert "Hyena" not in files["outcome.csv"].read_text()
+    lines = files["outcome-published.csv"].read_text().splitlines()
+    assert lines[0].startswith("arm,n,test accuracy ↑,difference,95 % CI")
+    assert lines[1].startswith('"Hyena, as published",–,0.972,–,–')
+    assert lines[2].startswith('"Hyena, no window, no short filters (CKConv)",–,0.143,-0.829,–')
+    study, _ = suite(None)
+    assert not [p for p in build_study(study.directory, ("csv",)).files if "published" in p.stem
+                and p.stem != "published"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [None, "truncation", "no such suite", 3])
