@@ -137,7 +137,7 @@ def _shown(name: str, picture: Picture, about: str) -> str:
 
     return join(
         f"### {name}",
-        f"![{escape_markdown(picture.caption)}]({name}.svg)",
+        f"![{name}]({name}.svg)",
         f"{escape_markdown(picture.caption)} ({escape_markdown(about)})",
     )
 
