@@ -5,6 +5,7 @@ A table is a frame of plain numbers and, per printed column, how one of its rows
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
@@ -97,3 +98,10 @@ def text_of(cell: Shown) -> str:
 def plain(text: str) -> str:
     """One line without control characters (a name may hold anything)."""
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
+def parted(caption: str) -> tuple[str, str]:
+    """What a table is of, up to the first colon or full stop; and how, which is the rest."""
+    what = re.match(r".+?[.:](?=\s)", caption)
+    end = what.end() if what else len(caption)
+    return caption[:end], caption[end:].strip()

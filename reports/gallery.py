@@ -137,7 +137,7 @@ def _shown(name: str, picture: Picture, about: str) -> str:
 
     return join(
         f"### {name}",
-        f"![{escape_markdown(picture.caption)}]({name}.svg)",
+        f"![{name}]({name}.svg)",
         f"{escape_markdown(picture.caption)} ({escape_markdown(about)})",
     )
 
@@ -174,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if {"--help", "-h", "help"} & set(words):
         sys.stdout.write(HELP)
         return 0
-    given = dict(word.partition("=")[::2] for word in words)
+    given = {key: value for key, _, value in (word.partition("=") for word in words)}
     try:
         unknown = set(given) - {"data", "out", "check"}
         if unknown:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-from reports.description import Column, Shown, Strong, Table, headings, plain
+from reports.description import Column, Shown, Strong, Table, headings, parted, plain
 
 
 def escape_html(text: str) -> str:
@@ -19,7 +19,7 @@ def to_html(table: Table) -> str:
     return "\n".join(
         (
             f'<figure class="table" id="table-{escape_html(table.name)}">',
-            f"<figcaption>{escape_html(table.caption)}</figcaption>",
+            f"<figcaption>{_caption(table.caption)}</figcaption>",
             f'<div class="scroll" tabindex="0"><table><thead>{_head(table.columns)}</thead>',
             "<tbody>",
             *_rows(table.columns, table.cells()),
@@ -30,6 +30,12 @@ def to_html(table: Table) -> str:
             "</figure>\n",
         )
     )
+
+
+def _caption(text: str) -> str:
+    """What the table is of stands out."""
+    what, rest = parted(text)
+    return f"<strong>{escape_html(what)}</strong> {escape_html(rest)}".rstrip()
 
 
 def _head(columns: tuple[Column, ...]) -> str:

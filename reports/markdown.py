@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from reports.description import Align, Column, Shown, Strong, Table, plain
+from reports.description import Align, Column, Shown, Strong, Table, parted, plain
 
 _ACTS = (  # only what Markdown would act on: a terminal shows these texts too
     (re.compile(r"&(?=#?\w+;)"), "&amp;"),
@@ -51,10 +51,9 @@ def to_markdown(table: Table) -> str:
 
 def _caption(text: str) -> str:
     """Bold up to the first colon or full stop: what the table is of. The rest says how."""
-    what = re.match(r".+?[.:](?=\s)", text)
-    end = what.end() if what else len(text)
-    rest = escape_markdown(text[end:].strip())
-    return f"**{escape_markdown(text[:end])}**" + (f" {rest}" if rest else "") if text else ""
+    what, rest = parted(text)
+    below = f" {escape_markdown(rest)}" if rest else ""
+    return f"**{escape_markdown(what)}**{below}" if what else ""
 
 
 def _title(column: Column) -> str:

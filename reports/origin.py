@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import polars as pl
-
 from reports.formats import count, plural
 from sweeps.results import Study
 
@@ -73,29 +71,6 @@ def duration(seconds: float) -> str:
     return f"{count(hours)} h {rest} min" if hours else f"{minutes} min"
 
 
-def facts(sources: Sequence[Study]) -> list[tuple[str, str, bool]]:
-    """What a reader wants to know first: name, value, and whether it is a warning."""
-    plans = [study.plan for study in sources]
-    status = pl.concat([study.runs.select("fingerprint", "arm", "seed", "status", "seconds")
-                        for study in sources]).unique(maintain_order=True)  # fmt: skip
-    planned = {(p.get("task"), a["name"], s) for p in plans for a in p["arms"] for s in p["seeds"]}
-    names = list(dict.fromkeys(arm["name"] for plan in plans for arm in plan["arms"]))
-    seeds = sorted({seed for plan in plans for seed in plan["seeds"]})
-    ended = status.filter(pl.col("status").is_in(["finished", "diverged"])).height
-    diverged = status.filter(pl.col("status") == "diverged").height
-    seconds = float(status["seconds"].sum())
-    found = [
-        ("base", _several(plan.get("base") for plan in plans), False),
-        ("task", _several(plan.get("task") for plan in plans), False),
-        ("arms", str(len(names)), False),
-        ("seeds", numbers(seeds), False),
-        ("runs", f"{count(ended)} of {count(len(planned))}", ended < len(planned)),
-        ("diverged", count(diverged), diverged > 0),
-        ("training time", duration(seconds) if seconds else "", False),
-    ]
-    return [(name, value, warn) for name, value, warn in found if value]
-
-
 def report_versions() -> dict[str, str]:
     """Of what makes the report."""
     found = {}
@@ -124,10 +99,6 @@ def record(sources: Sequence[Study], command: str) -> dict[str, Any]:
             for study in sources
         ],
     }
-
-
-def _several(values: Iterator[Any]) -> str:
-    return ", ".join(dict.fromkeys(str(value) for value in values if value))
 
 
 def numbers(values: Sequence[Any]) -> str:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reports.document import LONG, Chapter, Document, opening
+from reports.facts import facts
 from reports.figure import inline_svg
-from reports.origin import diff_of, facts, origin
+from reports.origin import diff_of, origin
 from reports.table import Shown, Table, escape_html, to_csv, to_html, to_latex
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from reports.table import (
 
 MARK = "written by python -m reports.build paper=; it is replaced when that is run again"
 LONGEST = 40  # rows: a longer table does not fit on a page, and is there as CSV only
-BETWEEN = 6  # floats after which those that wait are printed
+BETWEEN = 16  # floats after which those that wait are printed: TeX keeps few of them
 GAP = 0.02  # inches: as wide as the column, but for rounding
 
 

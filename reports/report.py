@@ -52,7 +52,8 @@ def tables_of(analysis: Analysis, *, memory: bool = False) -> tuple[Table, ...]:
 
     published = partial(published_table, memory=memory)
     reported = partial(reported_table, memory=memory)
-    makers = (main.outcome_table, reported, main.arms_table, main.kernel_table, published)
+    outcome = partial(main.outcome_table, memory=memory)
+    makers = (outcome, reported, main.arms_table, main.kernel_table, published)
     makers += (detail.metrics_table, detail.slices_table, tuning.search_table, tuning.front_table)
     makers += (tuning.sensitivity_table, detail.rates_table, tuning.trials_table)
     makers += (detail.runs_table,)

@@ -35,13 +35,16 @@ SCHEMA: dict[str, Any] = {"arm": pl.String} | {
 def side_by_side(first: Study, second: Study, make: Callable[[Study], Report]) -> Document:
     """One document: the comparison, then each study by itself.
 
-    Raises: ValueError where the two have different primary outcomes.
+    Raises: ValueError where the two have different primary outcomes, or no arm in common.
     """
     if first.plan["primary"] != second.plan["primary"]:
         outcomes = (" ".join(map(str, s.plan["primary"].values())) for s in (first, second))
         raise ValueError(f"compare: the primary outcomes differ: {' and '.join(outcomes)}")
-    reports = [make(first), make(second)]
     names = _names(first, second)
+    arms = [{arm["name"] for arm in study.plan["arms"]} for study in (first, second)]
+    if not arms[0] & arms[1]:
+        raise ValueError(f"compare: {names[0]} and {names[1]} have no arm of one name")
+    reports = [make(first), make(second)]
     chapters = [
         chapter_of(report, name, key)
         for report, name, key in zip(reports, names, KEYS, strict=True)

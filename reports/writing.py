@@ -85,10 +85,7 @@ def provenance_file(document: Document, command: str) -> bytes:
 
 
 def new_directory(document: Document, kind: str) -> Path:
-    """Where a report of several studies goes: beside the first, named after all of them.
-
-    Raises: ValueError where the studies have no directory to be beside.
-    """
+    """Where a report of several studies goes: beside the first, named after all of them."""
     from sweeps.results import slug
 
     names = [str(study.plan["study"]) for study in document.sources]

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from reports.gallery import gallery, main, old
+from reports.writing import write_files
 
 ROOT = Path(__file__).parents[2]
 DATA, OUT = ROOT / "docs" / "data" / "gallery", ROOT / "docs" / "gallery"
@@ -40,7 +41,8 @@ def test_what_is_committed_is_small():
 
 
 def test_check_names_what_is_old_and_writes_nothing(made, tmp_path, capsys):
-    assert main([f"data={DATA}", f"out={tmp_path / 'new'}"]) == 0
+    write_files(tmp_path / "new", made)
+    assert old(made, tmp_path / "new") == []
     first = tmp_path / "new" / "effects.svg"
     first.write_text("old")
     (tmp_path / "new" / "gone.svg").write_text("left over")

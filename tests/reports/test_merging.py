@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from reports.build import Order, build, gather, main, make_report
+from reports.facts import facts
 from reports.merging import merged
 from reports.pooling import pool
 from sweeps.results import read_study, write_results
@@ -324,3 +325,36 @@ def test_other_outcomes_are_not_compared(write):
     b = write("b", {"baseline": BASE}, plan=plan)
     with pytest.raises(ValueError, match="the primary outcomes differ: accuracy test all and loss"):
         gather(Order((str(a),), compare=str(b)))
+
+
+def test_studies_without_a_common_arm_are_not_compared(write):
+    a, b = write("a", {"baseline": BASE}), write("b", {"other": BASE})
+    with pytest.raises(ValueError, match="have no arm of one name"):
+        gather(Order((str(a),), compare=str(b)))
+
+
+# --------------------------------------------------------------------------- what is told first
+
+
+def told(*directories):
+    return {name: (value, warn) for name, value, warn in facts(list(map(read_study, directories)))}
+
+
+def test_a_run_of_two_studies_is_told_once(write):
+    arms = {"baseline": BASE, "decay=off": [None, *UP[1:]]}
+    a = write("a", arms, name="first", status={("decay=off", 5): "diverged"})
+    b = write("b", {"baseline": BASE, "length=off": UP}, name="second")
+    assert told(a)["runs"] == ("11 of 12", True)
+    assert told(a, b)["runs"] == ("17 of 18", True)
+    assert told(a, b)["diverged"] == ("1", True)
+    assert told(a, b)["arms"] == ("3", False)
+    assert told(a, b)["training time"] == ("1 min", False)
+
+
+def test_runs_of_another_configuration_are_other_runs(write):
+    a = write("a", {"baseline": BASE}, name="first")
+    experiment = json.loads((a / "plan.json").read_text())["arms"][0]["experiment"]
+    experiment["train"]["steps"] = 900
+    entries = {"baseline": {"experiment": experiment}}
+    b = write("b", {"baseline": [None, *BASE[1:]]}, name="second", entries=entries)
+    assert told(a, b)["runs"] == ("11 of 12", True)
