@@ -21,6 +21,7 @@ from reports.figure import render
 from reports.study_figures import Picture
 from reports.table import (
     Table,
+    apart_csv,
     escape_latex,
     escape_markdown,
     to_bullet,
@@ -84,6 +85,8 @@ def paper(document: Document, sheet: Sheet) -> dict[str, bytes]:
     files["README.md"] = _readme(document, sheet)
     for table in document.tables:
         files[f"tables/{table.name}.csv"] = to_csv(table)
+        if published := apart_csv(table):
+            files[f"tables/{table.name}-published.csv"] = published
         if is_printed(table):
             files[f"tables/{table.name}.tex"] = fitting(to_latex(table))
     for picture in document.pictures:
@@ -261,6 +264,8 @@ def _listed(document: Document) -> Iterator[tuple[str, str]]:
             yield f"{name}.tex, .csv", table.caption
         else:
             yield f"{name}.csv", f"{table.caption} ({len(table.frame):,} rows: not in main.tex)"
+        if table.apart:
+            yield f"{name}-published.csv", f"The published rows of {table.name}."
     for picture in document.pictures:
         yield f"figures/{picture.name}.tex, .pdf", picture.caption
     yield "provenance.json", "commands, code, versions, machine, seeds"
