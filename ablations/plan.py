@@ -102,6 +102,7 @@ def make_plan(texts: Sequence[str], command: str) -> tuple[StudyPlan, Options]:
         match=options.match,
         method=method,
         suite=None if suite is None else suite.record(options.size),
+        margin=options.margin,
     )
     return plan.noting(*moved, *notes, *said, *_left_notes(left or {}), *_warnings(plan)), options
 

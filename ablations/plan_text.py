@@ -26,6 +26,8 @@ def plan_text(plan: StudyPlan, seconds: float | None) -> str:
         f"{len(plan.seeds)} seeds, {tuning}; smallest reachable p = {plan.smallest_p:.3g}",
         f"primary outcome: {' '.join(plan.primary[k] for k in ('split', 'metric', 'slice'))}",
     ]
+    if plan.margin is not None:
+        facts.append(f"differences within {plan.margin:g} of the baseline count as none")
     if seconds is not None:
         from sweeps.progress import duration
 

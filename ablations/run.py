@@ -29,6 +29,7 @@ plan words:
   suite=sgconv-decay         the arms of a published question, with its base, task and settings
                              where you name none; suite=list prints all
   size=cpu|published         of a suite: minutes on two cores, or as in the paper
+  margin=0.02                a difference within it counts as none: tested (TOST) in the report
   match=parameters           a twin of equal parameter count for every arm of another size
   grid=yes                   the product of the arms instead of one each
   gain=init|keep             unit-norm kernels at initialisation in all arms, or as published

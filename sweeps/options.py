@@ -65,7 +65,7 @@ def amount(plan: Mapping[str, str], name: str) -> float | None:
 
 SHARED = ("base", "task", "seeds", "steps", "trials", "jobs", "engine", "device", "out", "gain")
 SHARED += ("timeout", "memory", "storage", "reuse", "replay", "dry-run")
-ABLATION = (*SHARED, "suite", "match", "grid")
+ABLATION = (*SHARED, "suite", "match", "grid", "margin")
 OF_SUITES = ("size",)  # plan words beside suite=, else fields as any other
 SIZES = ("cpu", "published")
 SEARCH = ("search", "fix", "sampler", "pruner", "objective", "tuning-seeds")
@@ -108,6 +108,7 @@ class Options:
     objective: tuple[str, ...]  # none: what the task leads with
     tuning_seeds: int | None
     size: str = "cpu"  # of a suite
+    margin: float | None = None  # a difference within it is none
 
 
 def read_options(plan: Mapping[str, str], *, trials: int, gain: str) -> Options:
@@ -155,4 +156,5 @@ def read_options(plan: Mapping[str, str], *, trials: int, gain: str) -> Options:
         objective=several(plan, "objective"),
         tuning_seeds=whole(plan, "tuning-seeds", 1, None),
         size=one_of(plan, "size", SIZES, "cpu"),
+        margin=amount(plan, "margin"),
     )

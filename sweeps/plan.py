@@ -62,6 +62,7 @@ class StudyPlan:
     method: Method = DEFAULT
     notes: tuple[str, ...] = field(default=())
     suite: dict[str, Any] | None = None  # whose question it is, and what was reported on it
+    margin: float | None = None  # named before training: a difference within it is none
 
     @property
     def primary(self) -> dict[str, str]:
@@ -77,6 +78,7 @@ class StudyPlan:
             "seeds": list(self.seeds),
             "trials": self.trials,
             **self._search_identity(),
+            **self._margin(),
         }
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         return f"{slug('-'.join(self.words).replace('=', '-') or self.base)[:60]}-{digest[:8]}"
@@ -88,6 +90,9 @@ class StudyPlan:
             return {}
         points = {name: axis.points for name, axis in (method.space or {}).items()}
         return {"search": [method.to_dict(), points]}
+
+    def _margin(self) -> dict[str, float]:
+        return {} if self.margin is None else {"margin": self.margin}
 
     @property
     def smallest_p(self) -> float:
@@ -110,7 +115,7 @@ class StudyPlan:
             "task": self.task,
             "settings": list(self.settings),
             **({} if self.suite is None else {"suite": self.suite}),
-            "primary": self.primary,
+            "primary": {**self.primary, **self._margin()},
             "chance": baseline.task.chance_of(baseline.task.metric),
             "floors": baseline.task.floors if baseline.task.metric == "accuracy" else {},
             "seeds": list(self.seeds),
@@ -142,7 +147,9 @@ def decided(content: dict[str, Any]) -> dict[str, Any]:
     arms = [{name: arm[name] for name in ("name", "experiment")} for arm in content["arms"]]
     for arm in arms:
         arm["experiment"]["task"].pop("path", None)
-    return {"seeds": content["seeds"], "trials": content["trials"], "arms": arms}
+    margin = content.get("primary", {}).get("margin")
+    named = {} if margin is None else {"margin": margin}
+    return {"seeds": content["seeds"], "trials": content["trials"], **named, "arms": arms}
 
 
 def seeds_for(num_arms: int) -> int:

@@ -7,7 +7,9 @@ import json
 import pytest
 
 from ablations.plan import make_plan
+from ablations.plan_text import plan_text
 from ablations.run import main
+from sweeps.plan import decided
 from sweeps.words import WordError
 from zoo.spec import walk
 
@@ -159,6 +161,15 @@ def test_a_suite_lists_what_is_off_already():
     assert not any(name in listed[0] for name in names)
 
 
+def test_a_margin_is_named_before_training_and_part_of_the_study():
+    named, plain = plan_of("decay=off", "margin=0.02"), plan_of("decay=off")
+    assert named.to_dict()["primary"]["margin"] == 0.02
+    assert "margin" not in plain.to_dict()["primary"]
+    assert len({named.name, plain.name, plan_of("decay=off", "margin=0.03").name}) == 3
+    assert decided(named.to_dict()) != decided(plain.to_dict())
+    assert "within 0.02 of the baseline count as none" in plan_text(named, None)
+
+
 def test_match_parameters_adds_a_twin_of_equal_size():
     plan, _ = make_plan(["gating=off", "match=parameters", *SMALL], "test")
     baseline, arm = plan.arms[:2]
@@ -172,6 +183,7 @@ def test_match_parameters_adds_a_twin_of_equal_size():
 BAD = {
     "unknown word": (["dekay=off"], "did you mean decay"),
     "unknown plan word": (["decay=off", "sedes=3"], "seeds"),
+    "a margin below nothing": (["decay=off", "margin=-1"], "positive"),
     "misspelt value": (["decay=of"], "off"),
     "misspelt kind": (["decay=powerlaw"], "power-law"),
     "unknown field of a value": (["decay=exponential", "decay.fats=1", "base.decay=off"], "fast"),
