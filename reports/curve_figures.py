@@ -48,7 +48,8 @@ def learning_curves(analysis: Analysis) -> Figure | None:
                 bounds = np.array([band.mean, band.low, band.high])
                 draw_line(axes, line, band.steps, bounds, position=i, crowd=len(lines))
         axes.margins(x=0.02)
-        keep_in_view(axes, [float(y) for band in bands for y in band.mean], analysis.chance)
+        keep_in_view(axes, [float(y) for band in bands for y in band.mean], analysis.chance,
+                     metric=analysis.outcome.metric)  # fmt: skip
         step_ticks(axes)
         axes.set_xlabel("step")
         axes.set_ylabel(f"validation {label(analysis.outcome.metric)}")

@@ -71,7 +71,8 @@ def _draw_panel(axes: Axes, analysis: Analysis, factor: Factor, lines: Sequence[
         bounds = bounds_of(factor.estimates[line.arm])
         if np.isfinite(bounds[0]).any():
             draw_line(axes, line, x, bounds, position=i, crowd=len(lines))
-    keep_in_view(axes, [y for line in lines for _, y in factor.means(line.arm)], chance)
+    keep_in_view(axes, [y for line in lines for _, y in factor.means(line.arm)], chance,
+                 metric=factor.metric)  # fmt: skip
     axes.set_ylabel(f"test {label(factor.metric)}")
     if factor.within:
         axes.set_title(label(factor.within), loc="left", pad=3)

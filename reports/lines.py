@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reports.contrast import Analysis, Arm
+from reports.equivalence import SHARES
 from reports.figure import MUTED, label, look
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ MAX_LINES = 13  # the baseline and twelve more: beyond, nobody tells them apart
 MAX_MARKS = 8  # of a line
 FEW = 5  # lines whose bands may cover each other
 REST: dict[str, Any] = {"color": MUTED, "linestyle": "-", "marker": "", "zorder": 1}
+MARGIN = 0.05  # beyond 0 and 1
 
 
 @dataclass(frozen=True)
@@ -69,14 +71,20 @@ def each(lines: Sequence[Line]) -> Iterator[tuple[int, Line]]:
     yield from sorted(enumerate(lines), key=lambda pair: pair[1].own)
 
 
-def keep_in_view(axes: Axes, means: Sequence[float], chance: float | None = None) -> None:
-    """An interval of two seeds may be huge: the axis goes no farther than the means do, twice."""
+def keep_in_view(
+    axes: Axes, means: Sequence[float], chance: float | None = None, *, metric: str = ""
+) -> None:
+    """An interval of two seeds may be huge: the axis goes no farther than the means do, twice.
+
+    That of a metric between 0 and 1 does not leave them by more than a margin.
+    """
     finite = [y for y in (*means, chance) if y is not None and math.isfinite(y)]
     if finite:
         low, high = min(finite), max(finite)
         room = (high - low) or abs(high) or 1.0
         bottom, top = axes.get_ylim()
-        axes.set_ylim(max(bottom, low - room / 2), min(top, high + room / 2))
+        least, most = (-MARGIN, 1 + MARGIN) if metric in SHARES else (-math.inf, math.inf)
+        axes.set_ylim(max(bottom, low - room / 2, least), min(top, high + room / 2, most))
 
 
 def draw_line(
