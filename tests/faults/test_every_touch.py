@@ -42,7 +42,7 @@ def record(out: Path) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, tuple]]:
     return study.trials.drop("seconds"), study.results.drop("seconds"), runs
 
 
-@pytest.mark.parametrize("count", [3, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [3, pytest.param(40, marks=pytest.mark.slow)])
 def test_a_search_that_dies_at_any_touch_of_a_file_is_finished_as_if_it_had_not(tmp_path, count):
     fatal = die_at(tmp_path / "lives", count)
     trials, rows, runs = record(tmp_path / "lives/0")
