@@ -14,9 +14,7 @@ from typing import Any
 import pytest
 
 from sweeps import outbox
-from sweeps.mlflow_store import MlflowStore
 from sweeps.track import NoTracker, Tracker
-from sweeps.tracked import Point, Record, now
 from tests.sweeps.mlflow_runs import client_of, history, runs
 
 CONFIG = {"model": {"depth": 2, "mixers": [{"kind": "attention"}]}, "train": {"lr": 1e-3}}
@@ -56,14 +54,6 @@ def test_a_run_is_read_back(root: Path) -> None:
     assert json.loads(path.read_text()) == CONFIG
 
 
-def test_times_are_those_of_training_not_of_writing(root: Path) -> None:
-    record = Record("k", "run", started=1_000)
-    record.finish("finished", [], 2_500)
-    MlflowStore(root, f"sqlite:///{root / 'mlflow.db'}").write(record)
-    [run] = runs(root)[0]
-    assert (run.info.start_time, run.info.end_time) == (1_000, 2_500)
-
-
 def test_saying_everything_again_adds_nothing(root: Path) -> None:
     track(root, [3.0, 2.0])
     before = [(r.info.run_id, r.info.end_time) for part in runs(root) for r in part]
@@ -72,55 +62,6 @@ def test_saying_everything_again_adds_nothing(root: Path) -> None:
     [run] = runs(root)[1]
     assert history(root, run, "train/loss") == [(0, 3.0), (1, 2.0)]
     assert history(root, run, "test/accuracy") == [(10, 0.75)]
-
-
-def ended(name: str, scores: dict[str, float]) -> Record:
-    """A run of study `study` that has been trained, as it is told to a store."""
-    record = Record(name, name, Record("study", "study"))
-    record.describe({"arm": name}, {"lr": "0.001"}, CONFIG)
-    record.add(Point("train/loss", 5, 2.0))
-    record.finish("finished", [Point(each, 10, value) for each, value in scores.items()], now())
-    return record
-
-
-def write(root: Path, names: str, scores: dict[str, float]) -> int:
-    """Tell a new store of such runs. Returns: the points that it did not have."""
-    store, study = MlflowStore(root, f"sqlite:///{root / 'mlflow.db'}"), Record("study", "study")
-    records = [ended(name, scores) for name in names]
-    for record in records:
-        record.parent = study
-    return sum(store.write(record) for record in records)
-
-
-def test_what_is_known_of_a_whole_study_is_asked_once(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mlflow import MlflowClient
-
-    asked: list[str] = []
-    for call in ("search_runs", "get_run", "get_metric_history", "log_batch", "log_dict"):
-        plain = getattr(MlflowClient, call)
-
-        def counted(self: Any, *args: Any, _plain: Any = plain, _call: str = call, **how: Any):
-            asked.append(_call)
-            return _plain(self, *args, **how)
-
-        monkeypatch.setattr(MlflowClient, call, counted)
-    assert write(root, "abc", {"test/accuracy": 0.75}) == 6
-    asked.clear()
-    assert write(root, "abc", {"test/accuracy": 0.75}) == 0
-    assert asked == ["search_runs", "search_runs"]  # for the study, and for its runs
-    assert write(root, "abcd", {"test/accuracy": 0.75}) == 2
-    assert [run.info.run_name for run in runs(root)[1]] == list("abcd")
-
-
-def test_a_finished_run_that_has_more_to_say_says_it(root: Path) -> None:
-    write(root, "ab", {"validation/accuracy": 0.5})
-    assert write(root, "ab", {"validation/accuracy": 0.5, "test/accuracy": 0.75}) == 2
-    for run in runs(root)[1]:
-        assert history(root, run, "validation/accuracy") == [(10, 0.5)]
-        assert history(root, run, "test/accuracy") == [(10, 0.75)]
-        assert history(root, run, "train/loss") == [(5, 2.0)]
 
 
 def test_an_interrupted_run_goes_on(root: Path) -> None:
@@ -249,31 +190,3 @@ def test_a_moved_database_does_not_send_artifacts_elsewhere(tracked_root: Root) 
     track(new, [1.0])
     assert len(list((old / "mlflow-artifacts").rglob("config.json"))) == 1
     assert len(list((new / "mlflow-artifacts").rglob("config.json"))) == 1
-
-
-def test_a_store_that_fails_halfway_gets_every_point_once(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The answer to a batch is lost after the batch was stored."""
-    from mlflow import MlflowClient
-
-    store = MlflowStore(root, f"sqlite:///{root / 'mlflow.db'}")
-    record = Record("k", "run")
-    log_batch, lost = MlflowClient.log_batch, []
-
-    def lose(self: Any, run_id: str, metrics: Any = (), **rest: Any) -> None:
-        log_batch(self, run_id, metrics=metrics, **rest)
-        if metrics and not lost:
-            lost.append(metrics)
-            raise ConnectionError
-
-    monkeypatch.setattr(MlflowClient, "log_batch", lose)
-    for step in range(3):
-        record.add(Point("loss", step, float(step)))
-    with pytest.raises(ConnectionError):
-        store.write(record)
-    record.add(Point("loss", 3, 3.0))
-    store.write(record)
-    [run] = runs(root)[0]
-    assert lost
-    assert history(root, run, "loss") == [(i, float(i)) for i in range(4)]
