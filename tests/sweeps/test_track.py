@@ -18,6 +18,7 @@ from sweeps.track import NoTracker, Tracker
 from tests.sweeps.mlflow_runs import client_of, history, runs
 
 CONFIG = {"model": {"depth": 2, "mixers": [{"kind": "attention"}]}, "train": {"lr": 1e-3}}
+IDENTITY = {"code": "c0de", "torch": "2", "device": "cpu", "threads": 1}
 Root = Callable[[str], Path]
 
 
@@ -25,7 +26,7 @@ def track(root: Path, values: list[float], *, status: str | None = "finished", *
     """One study with one run whose loss at step i is values[i]."""
     with Tracker(root, how.pop("study", "decay-off-1234")) as tracker:
         tracker.start_study({"task": "mqar"}, {"seeds": [1, 2]})
-        how = {"code": "c0de", "steps": 10, "config": CONFIG, **how}
+        how = {"identity": IDENTITY, "steps": 10, "config": CONFIG, **how}
         run = tracker.start_run("baseline/1", "f" * 64, **how)
         for step, value in enumerate(values):
             run.metric(step, "train/loss", value)
@@ -42,16 +43,30 @@ def test_a_run_is_read_back(root: Path) -> None:
     assert (run.info.run_name, run.info.status) == ("baseline/1", "FINISHED")
     assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
     wanted = {"fingerprint": "f" * 64, "code": "c0de", "arm": "baseline", "seed": "1"}
+    wanted |= {"torch": "2", "device": "cpu", "threads": "1"}
     assert wanted.items() <= run.data.tags.items()
     assert run.data.tags["status"] == "finished"
     assert run.data.params == {
         "model.depth": "2", "model.mixers.0.kind": "attention", "train.lr": "0.001"
     }  # fmt: skip
     assert history(root, run, "train/loss") == [(0, 3.0), (1, 2.0), (2, 1.5)]
-    assert history(root, run, "test/accuracy") == [(10, 0.75)]
+    assert history(root, run, "test/accuracy") == [(11, 0.75)]
     [artifact] = client_of(root).list_artifacts(run.info.run_id)
     path = root / "mlflow-artifacts" / run.info.run_id / "artifacts" / artifact.path
     assert json.loads(path.read_text()) == CONFIG
+
+
+def test_the_table_of_runs_shows_what_is_reported(root: Path) -> None:
+    """Also where that is not how the curve ends, as with select=best-validation."""
+    for _ in range(2):
+        with Tracker(root, "study") as tracker:
+            run = tracker.start_run("a", "f", identity=IDENTITY, steps=10, config=CONFIG)
+            for step, value in ((5, 0.9), (10, 0.5)):
+                run.metric(step, "validation/accuracy", value)
+            run.finish("finished", {"validation/accuracy": 0.9, "test/accuracy": 0.75})
+        [found] = runs(root)[1]
+        assert found.data.metrics == {"validation/accuracy": 0.9, "test/accuracy": 0.75}
+        assert history(root, found, "validation/accuracy") == [(5, 0.9), (10, 0.5), (11, 0.9)]
 
 
 def test_saying_everything_again_adds_nothing(root: Path) -> None:
@@ -61,7 +76,7 @@ def test_saying_everything_again_adds_nothing(root: Path) -> None:
     assert [(r.info.run_id, r.info.end_time) for part in runs(root) for r in part] == before
     [run] = runs(root)[1]
     assert history(root, run, "train/loss") == [(0, 3.0), (1, 2.0)]
-    assert history(root, run, "test/accuracy") == [(10, 0.75)]
+    assert history(root, run, "test/accuracy") == [(11, 0.75)]
 
 
 def test_an_interrupted_run_goes_on(root: Path) -> None:
@@ -73,13 +88,16 @@ def test_an_interrupted_run_goes_on(root: Path) -> None:
     assert history(root, run, "train/loss") == [(0, 3.0), (1, 2.0), (2, 1.5), (3, 1.25)]
 
 
-def test_other_code_and_other_studies_are_other_runs(root: Path) -> None:
+def test_what_has_another_identity_or_study_is_another_run(root: Path) -> None:
     track(root, [3.0])
-    track(root, [4.0], code="91bc")
+    track(root, [4.0], identity=IDENTITY | {"code": "91bc"})
     track(root, [5.0], study="another")
+    track(root, [6.0], identity=IDENTITY | {"device": "NVIDIA H200"})
+    track(root, [7.0], identity=IDENTITY | {"threads": 2})
+    track(root, [7.0], identity=dict(reversed(IDENTITY.items())) | {"threads": 2})  # in any order
     parents, children = runs(root)
     assert sorted(p.info.run_name for p in parents) == ["another", "decay-off-1234"]
-    assert sorted(history(root, run, "train/loss")[0][1] for run in children) == [3.0, 4.0, 5.0]
+    assert sorted(history(root, run, "train/loss")[0][1] for run in children) == [3, 4, 5, 6, 7]
 
 
 def test_nan_and_infinities(root: Path) -> None:
@@ -97,7 +115,9 @@ def test_odd_names_and_values(tracked_root: Root, capfd: pytest.CaptureFixture[s
     with Tracker(root, "../../etc/'x' \udcff\0") as tracker:
         tracker.start_study({"": "x", "a'b`c": "\udcff" * 9999}, {"../x": 1, "..": 2, "": 3})
         config = {"long": "x" * 7000, "../../y=1": "模型", "empty": {}, "none": None, "off": False}
-        run = tracker.start_run("/" + "n" * 400, "' OR 1", code="", steps=3, config=config)
+        run = tracker.start_run(
+            "/" + "n" * 400, "' OR 1", identity={"code": ""}, steps=3, config=config
+        )
         for name in ("../../evil", "/abs", "loss=%", "", ".", "é λ", "n" * 300):
             run.metric(1, name, 1.0)
         run.finish("finished")
@@ -113,7 +133,7 @@ def test_odd_names_and_values(tracked_root: Root, capfd: pytest.CaptureFixture[s
 
 def test_config_that_is_not_json_is_the_callers_error() -> None:
     with pytest.raises(TypeError):
-        NoTracker().start_run("x", "f", code="c", steps=1, config={"x": object()})
+        NoTracker().start_run("x", "f", identity={"code": "c"}, steps=1, config={"x": object()})
 
 
 def closed_port() -> str:
@@ -129,7 +149,7 @@ def test_a_server_that_is_away_is_a_line_and_one_at_the_end(
     monkeypatch.setattr(outbox, "FLUSH_SECONDS", 0.05)
     tracker = Tracker(tmp_path / "out", "study")
     tracker.start_study({}, {})
-    run = tracker.start_run("a", "f", code="c", steps=10, config=CONFIG)
+    run = tracker.start_run("a", "f", identity={"code": "c"}, steps=10, config=CONFIG)
     for step in range(10):
         run.metric(step, "loss", 1.0)
         time.sleep(0.1)  # several flushes fail
@@ -160,7 +180,7 @@ def test_nothing_tracked_starts_nothing(tmp_path: Path) -> None:
     assert Tracker(tmp_path / "out", "study").close()
     assert not (tmp_path / "out").exists()
     with NoTracker() as tracker:
-        run = tracker.start_run("a", "f", code="c", steps=1, config=CONFIG)
+        run = tracker.start_run("a", "f", identity={"code": "c"}, steps=1, config=CONFIG)
         run.metric(0, "loss", 1.0)
         run.finish("finished", {"x": 1.0})
 
