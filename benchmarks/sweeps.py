@@ -177,7 +177,11 @@ def _training(experiment: Experiment, *, tracked: bool) -> float:
         with Tracker(folder, "study") as tracker:
             tracker.start_study({}, {})
             run = tracker.start_run(
-                "run", "0", code="0", steps=experiment.train.steps, config=experiment.to_dict()
+                "run",
+                "0",
+                identity={"code": "0"},
+                steps=experiment.train.steps,
+                config=experiment.to_dict(),
             )
             watcher = NoWatcher()
             watcher.scored = lambda step, scores: [

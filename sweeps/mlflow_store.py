@@ -11,7 +11,7 @@ import logging
 import math
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sweeps.atomic import file_lock
 from sweeps.outbox import FLUSH_CHANGES
@@ -26,6 +26,22 @@ OVER = ("FINISHED", "FAILED")
 PAGE = 1000  # runs of one answer
 
 
+class Ended(NamedTuple):
+    """What is known of a run that is over."""
+
+    status: str
+    tags: dict[str, str]
+    last: dict[str, int]  # step of each metric
+
+    def has(self, record: Record) -> bool:
+        """Whether the record says nothing new: a later attempt can differ in its steps alone."""
+        return (
+            self.status == record.status
+            and self.tags.items() >= record.tags.items()
+            and all(p.step <= self.last.get(clean(p.name), -math.inf) for p in record.points)
+        )
+
+
 class MlflowStore:
     """The tracking store, through MlflowClient only: mlflow's global state stays untouched."""
 
@@ -36,7 +52,7 @@ class MlflowStore:
         self._database = None if path in (uri, ":memory:") else Path(path)
         self._experiment = ""
         self._opened: MlflowClient | None = None
-        self._ended: dict[Record, dict[str, Run]] = {}  # by study: its runs that are over, by key
+        self._ended: dict[Record, dict[str, Ended]] = {}  # by study: its runs that are over, by key
 
     def write(self, record: Record) -> int:
         """Write what is new in a record. What a failure left is written by the next call.
@@ -47,13 +63,15 @@ class MlflowStore:
         if self._has(client, record):
             record.forget()
             return 0
+        for known in self._ended.values():
+            known.pop(record.key, None)  # it goes on: that is of the past
         run_id = self._run_id(client, record)
         self._write_words(client, run_id, record)
         num_points = self._write_points(client, run_id, record)
-        self._write_status(client, run_id, record)
-        if record.config is not None:  # last: an artifact store can be away by itself
+        if record.config is not None:  # after the points: an artifact store can be away by itself
             client.log_dict(run_id, dict(record.config), "config.json")
             record.config = None
+        self._write_status(client, run_id, record)
         return num_points
 
     def _has(self, client: MlflowClient, record: Record) -> bool:
@@ -63,22 +81,17 @@ class MlflowStore:
             return False
         if study not in self._ended:
             self._ended[study] = self._ended_of(client, self._run_id(client, study))
-        run = self._ended[study].get(record.key)
-        return (
-            run is not None
-            and run.info.status == record.status
-            and run.data.tags.items() >= record.tags.items()
-            and run.data.metrics.keys() >= {clean(point.name) for point in record.points}
-        )
+        known = self._ended[study].get(record.key)
+        return known is not None and known.has(record)
 
-    def _ended_of(self, client: MlflowClient, study: str) -> dict[str, Run]:
+    def _ended_of(self, client: MlflowClient, study: str) -> dict[str, Ended]:
         """A status is written after what it ends: what has ended has all that was said then."""
         which = f"tags.`{PARENT}` = '{study}' and attributes.status != 'RUNNING'"
-        found: dict[str, Run] = {}
+        found: dict[str, Ended] = {}
         page: str | None = None
         while True:
             runs = client.search_runs([self._experiment], which, max_results=PAGE, page_token=page)
-            found |= {run.data.tags[KEY]: run for run in runs if KEY in run.data.tags}
+            found |= {run.data.tags[KEY]: _ended(run) for run in runs if KEY in run.data.tags}
             page = runs.token
             if not page:
                 return found
@@ -191,6 +204,11 @@ class MlflowStore:
             client.set_terminated(run_id, status=status, end_time=record.ended)
             record.stored_end = record.ended
         record.stored_status = status
+
+
+def _ended(run: Run) -> Ended:
+    last = {metric.key: metric.step for metric in run.data.to_proto().metrics}
+    return Ended(run.info.status, run.data.tags, last)
 
 
 def prepare_database(path: Path, artifacts: str) -> None:

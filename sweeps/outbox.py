@@ -23,6 +23,7 @@ FLUSH_SECONDS, FLUSH_CHANGES = 5.0, 1000  # whichever comes first
 RETRY_SECONDS = 300.0  # the longest wait before a store that is away is asked again
 TOGETHER_SECONDS = 0.02  # the points of one evaluation are kept in one go
 AWAY_SECONDS = 5.0  # how long a store that was away is waited for at the end
+HELD_CHANGES = 200_000  # for a store that is away: 50 MB; what is more, only the spool has
 
 # A method of the record with its arguments; None: there will be no more.
 Event = tuple[Record, Change, Any] | None
@@ -41,6 +42,8 @@ class Outbox:
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()  # what the spool has
         self._changed: dict[Record, None] = {}  # in the order of their first change
         self._changes = 0  # since the last flush
+        self._held = 0  # changes since the store had everything, or this was looked at
+        self._left: set[str] = set()  # runs that are left to the spool
         self._due = math.inf  # when the next flush is
         self._wait = FLUSH_SECONDS  # longer after failures
         self._warned = False
@@ -62,7 +65,7 @@ class Outbox:
         self._keeper.join(timeout)
         away = self._wait > FLUSH_SECONDS
         self._writer.join(min(timeout, AWAY_SECONDS) if away else timeout)
-        written = not self._writer.is_alive() and not self._changed
+        written = not self._writer.is_alive() and not self._changed and not self._left
         with self._lock:
             rest = self._spool.rest()
         if rest:
@@ -90,6 +93,8 @@ class Outbox:
         self._take()
         self._due = time.monotonic()  # open the store at once: that takes seconds
         while self._take():
+            if self._held > HELD_CHANGES:
+                self._leave()
             enough = self._changes >= FLUSH_CHANGES and self._wait == FLUSH_SECONDS
             if enough or time.monotonic() >= self._due:
                 self._flush(list(self._changed))
@@ -109,13 +114,28 @@ class Outbox:
             return True
         if event is None:
             return False
+        self._taken += 1
         record, change, args = event
+        if record.key in self._left:
+            return True
         change(*args)
         self._changed[record] = None
         self._changes += 1
-        self._taken += 1
+        self._held += 1
         self._due = min(self._due, time.monotonic() + self._wait)
         return True
+
+    def _leave(self) -> None:
+        """Forget runs that the spool has, for good: what comes after a gap would hide it."""
+        points = sum(len(record.points) for record in self._changed)
+        self._held = 0
+        with self._lock:
+            if points <= HELD_CHANGES // 2 or not self._spool.has_all:
+                return
+        for record in [each for each in self._changed if each.points]:
+            del self._changed[record]
+            self._left.add(record.key)
+            record.forget()
 
     def _flush(self, records: list[Record]) -> bool:
         """Write in order up to the first failure; the record that failed comes last next time."""
@@ -134,8 +154,9 @@ class Outbox:
                 return False
             self._adopted = True  # too late now: what the store has of a run is asked only once
         self._wait = FLUSH_SECONDS
+        self._held = 0
         with self._lock:
-            if not self._changed and self._taken == self._said:
+            if not (self._changed or self._left) and self._taken == self._said:
                 self._spool.clear()
         return True
 

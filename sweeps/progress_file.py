@@ -1,6 +1,6 @@
 """How far a run is, told through a file: every engine has that, and `sweeps.status` reads it too.
 
-    out/runs/<fingerprint>/progress.jsonl      {"step": 120, "at": ..., "pid": ..., "host": ...}
+    out/runs/<fingerprint>/progress.jsonl      {"step": 120, "at": ..., "pid": ..., ...}
                                                {"step": 100, "scores": [[split, slice, ...], ...]}
 
 It is there while the run is worked on. Nothing depends on it: what counts is in the checkpoint.
@@ -66,16 +66,21 @@ class Reporter:
         with contextlib.suppress(OSError):
             if self._file is None:
                 self._file = self._path.open("w", buffering=1)
-                line |= {"pid": os.getpid(), "host": socket.gethostname()}
+                line |= {"pid": os.getpid(), "host": socket.gethostname(), "began": time.time()}
             self._file.write(json.dumps(line) + "\n")
 
 
 class Follower:
-    """Reads the file as it grows, and tells a watcher."""
+    """Reads the file as it grows, and tells a watcher.
+
+    Make it before the run is begun: what is in the file by then is of a worker that died. The first
+    line says whose a file is.
+    """
 
     def __init__(self, run: Path, watcher: Watcher) -> None:
         self._path, self._watcher = run / NAME, watcher
-        self._at = 0
+        self._first, self._at = b"", 0
+        self._lines()
 
     def look(self) -> None:
         """Tell what is new."""
@@ -90,8 +95,9 @@ class Follower:
     def _lines(self) -> list[dict[str, Any]]:
         try:
             with self._path.open("rb") as file:
-                if os.fstat(file.fileno()).st_size < self._at:
-                    self._at = 0  # begun anew: another worker has it
+                first = file.readline()
+                if first != self._first:  # begun anew: another worker has it
+                    self._first, self._at = first, 0
                 file.seek(self._at)
                 text = file.read()
         except OSError:

@@ -32,6 +32,11 @@ from sweeps.tracked import Change, Point, Record, Store, now
 class NoSpool:
     """Keeps nothing."""
 
+    @property
+    def has_all(self) -> bool:
+        """Whether all that was appended since it was cleared is in a file."""
+        return False
+
     def append(self, events: Sequence[tuple[Record, Change, Sequence[object]]]) -> None:
         """Keep some changes: methods of records, and their arguments."""
 
@@ -70,6 +75,10 @@ class Spool(NoSpool):
         self._path: Path | None = None
         self._file = -1
         self._problem = ""
+
+    @property
+    def has_all(self) -> bool:
+        return self._file >= 0 and not self._unwritten
 
     def append(self, events: Sequence[tuple[Record, Change, Sequence[object]]]) -> None:
         for record, change, args in events:

@@ -1,7 +1,8 @@
 """What a study says to MLflow: a run per trained model, a parent run per study.
 
-A run is found by its study, fingerprint and code, so a resumed or repeated command may say
-everything again. It is written by a thread of `sweeps.outbox` into `sweeps.mlflow_store`.
+A run is found by its study, its fingerprint and what else its result depends on, so a resumed or
+repeated command may say everything again. It is written by a thread of `sweeps.outbox` into
+`sweeps.mlflow_store`.
 """
 
 from __future__ import annotations
@@ -45,21 +46,22 @@ class Tracker:
         name: str,
         fingerprint: str,
         *,
-        code: str,
+        identity: Mapping[str, object],
         steps: int,
         config: Mapping[str, Any],
         tags: Mapping[str, object] | None = None,
     ) -> TrackedRun:
-        """The run of this study with that fingerprint and code: a new one, or the one of before.
+        """The run of this study with that fingerprint and identity: a new one, or that of before.
 
+        `identity` is what must be equal for two results to be one; it becomes tags.
         `config` (JSON values) becomes the artifact config.json and, flattened, the params.
         `steps` is the planned number of training steps: it says how curves are thinned.
         """
         study = self._study
-        key = hash_of(study.name, fingerprint, code)
+        key = hash_of(study.name, fingerprint, json.dumps(identity, sort_keys=True))
         record, config = Record(key, name, study), json.loads(json.dumps(config))
-        own = {"study": study.name, "fingerprint": fingerprint, "code": code}
-        about = {**(tags or {}), **own}, flatten(config), config
+        own = {"study": study.name, "fingerprint": fingerprint}
+        about = {**(tags or {}), **identity, **own}, flatten(config), config
         self._put(record.describe, *about, of=record)
         return TrackedRun(record, self._put, steps)
 
@@ -94,9 +96,13 @@ class TrackedRun:
             self._put(self._record.add, Point(name, step, float(value)), of=self._record)
 
     def finish(self, status: str, metrics: Mapping[str, float] | None = None) -> None:
-        """End, with a status of the results table and the final metrics, put at the last step."""
-        last = self._steps
-        points = [Point(name, last, float(value)) for name, value in (metrics or {}).items()]
+        """End, with a status of the results table and the final metrics.
+
+        They are put one step after the last: MLflow's table of runs shows what comes last, and the
+        weights that are reported need not be those of the last step.
+        """
+        after = self._steps + 1
+        points = [Point(name, after, float(value)) for name, value in (metrics or {}).items()]
         self._put(self._record.finish, status, points, now(), of=self._record)
 
 

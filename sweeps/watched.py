@@ -9,11 +9,12 @@ import polars as pl
 
 from sweeps.experiment import Result, Score
 from sweeps.progress import Display, Shown
-from sweeps.provenance import code_hash
+from sweeps.provenance import identity
 from sweeps.rundir import RunDirectory
 from sweeps.tally import NOT_OVER, PAUSED
 from sweeps.track import TrackedRun, Tracker
-from sweeps.worker import Order, Outcome
+from sweeps.train import pick_device
+from sweeps.worker import Order, Outcome, finished
 
 
 class WatchedRun:
@@ -37,7 +38,7 @@ class WatchedRun:
         tracked = tracker.start_run(
             self._label,
             experiment.fingerprint,
-            code=code_hash(),
+            identity=_identity(self.order),
             steps=experiment.train.steps,
             config=experiment.to_dict(),
             tags={
@@ -85,6 +86,14 @@ class _Watcher:
         self._tracked.finish(outcome.status, _metrics(outcome.result))
         self._shown.scored(outcome.result.steps, outcome.result.scores)
         self._shown.finish(_line(outcome.result), outcome.status)
+
+
+def _identity(order: Order) -> dict[str, Any]:
+    """What its result depends on: of the result that stands for it, whoever made that."""
+    found = finished(order) if order.any_code else None
+    if found is None or found.result is None:
+        return identity(pick_device(order.device))
+    return found.result.identity
 
 
 def _curve(run: RunDirectory) -> Iterator[tuple[Any, ...]]:

@@ -42,7 +42,8 @@ made = experiment()
 with Tracker(sys.argv[1], sys.argv[2]) as tracker:
     tracker.start_study({"task": "selective-copying"}, {"seeds": 1})
     tracked = tracker.start_run(
-        "seed 0", made.fingerprint, code="c", steps=made.train.steps, config=made.to_dict()
+        "seed 0", made.fingerprint,
+        identity={"code": "c"}, steps=made.train.steps, config=made.to_dict(),
     )
     result = run_experiment(made, root=sys.argv[1], watcher=Watcher())
     tracked.finish(result.status)

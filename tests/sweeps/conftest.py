@@ -37,7 +37,9 @@ def said(
         before = set(left(root))
         tracker = Tracker(root, "study")
         tracker.start_study({"task": "mqar"}, {"seeds": 1})
-        run = tracker.start_run(name, "f" * 64, code="c", steps=10, config={"lr": 1e-3})
+        run = tracker.start_run(
+            name, "f" * 64, identity={"code": "c"}, steps=10, config={"lr": 1e-3}
+        )
         for step in range(end):
             run.metric(step, "loss", float(step))
         run.finish(status, {"accuracy": 0.5})

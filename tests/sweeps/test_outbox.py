@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from sweeps import outbox
+from sweeps.address import Place
+from sweeps.leftover import left, read
 from sweeps.outbox import Outbox
+from sweeps.spool import Spool
 from sweeps.tracked import CURVE_POINTS, Point, Record, Thinning, clean, flatten
 
 
@@ -94,6 +99,42 @@ def test_one_bad_record_does_not_hold_up_the_others(capfd: pytest.CaptureFixture
     assert not box.close(5)
     assert sorted(store.got) == [(name, step) for name in "ab" for step in range(5)]
     assert capfd.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("spooled", [True, False])
+def test_of_a_store_that_is_long_away_memory_holds_a_part(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    spooled: bool,
+) -> None:
+    """Of what the spool has. When the store is back, such a run waits for the next process."""
+    monkeypatch.setattr(outbox, "FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr(outbox, "HELD_CHANGES", 100)
+    study, store = Record("0" * 32, "study"), FlakyStore(failures=10**9)
+    box = Outbox(store, Spool(tmp_path, study, Place()) if spooled else None)
+    [away] = fill(box, "1" * 32, steps=250)
+    until(lambda: box._taken == 250 and len(away.points) == (0 if spooled else 250))
+    store.failures = 0
+    box.put(away, away.add, Point("loss", 250, 0.0))
+    [after] = fill(box, "2" * 32)
+    until(lambda: (after.name, 4) in store.got)
+    assert box.close(5) != spooled
+    assert ("python -m sweeps.sync" in capfd.readouterr().err) == spooled
+    found = [record for path in left(tmp_path) for record in read(path).records.values()]
+    assert [each for each in store.got if each[0] == away.name and spooled] == []
+    for record in found:
+        store.write(record)
+    assert {each for each in store.got if each[0] == away.name} == {
+        (away.name, step) for step in range(251)
+    }
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert true()
 
 
 def test_points_go_out_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,9 @@ from sweeps.track import Tracker
 root, start, end, how = sys.argv[1:]
 tracker = Tracker(root, "study")
 tracker.start_study({"task": "mqar"}, {})
-run = tracker.start_run("baseline/1", "f" * 64, code="c", steps=100, config={"lr": 1e-3})
+run = tracker.start_run(
+    "baseline/1", "f" * 64, identity={"code": "c"}, steps=100, config={"lr": 1e-3}
+)
 for step in range(int(start), int(end)):
     run.metric(step, "loss", 1.0 / (step + 1))
 if how == "killed":
@@ -178,7 +180,7 @@ def test_a_disk_that_has_room_again_gets_what_it_missed(tmp_path: Path) -> None:
 def test_no_room_for_a_spool_costs_nothing_while_the_store_is_there(root: Path, capfd) -> None:
     (root / "mlflow-spool").write_text("a file where the folder should be")
     with Tracker(root, "study") as tracker:
-        run = tracker.start_run("a", "f", code="c", steps=10, config={})
+        run = tracker.start_run("a", "f", identity={"code": "c"}, steps=10, config={})
         for step in range(10):
             run.metric(step, "loss", 1.0)
     assert capfd.readouterr().err == ""
@@ -226,7 +228,7 @@ def test_a_point_costs_training_microseconds(tmp_path: Path, monkeypatch) -> Non
     """While mlflow is imported, and the spool written."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", closed_port())
     tracker = Tracker(tmp_path, "study")
-    run = tracker.start_run("a", "f", code="c", steps=200, config={})
+    run = tracker.start_run("a", "f", identity={"code": "c"}, steps=200, config={})
     times = []
     for step in range(200):
         for name in range(20):

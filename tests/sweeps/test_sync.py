@@ -33,7 +33,7 @@ def test_a_store_that_was_away_gets_every_point_once(
     assert run.data.params == {"lr": "0.001"}
     assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert history(root, run, "loss") == [(step, float(step)) for step in range(5)]
-    assert history(root, run, "accuracy") == [(10, 0.5)]
+    assert history(root, run, "accuracy") == [(11, 0.5)]
     assert len(list((root / "mlflow-artifacts").rglob("config.json"))) == 1
     assert not (root / "mlflow-spool").exists()
     assert sync([str(root), database(root)]) == 0
@@ -109,7 +109,7 @@ def test_an_old_spool_does_not_undo_a_later_end(root: Path, said: Said, monkeypa
     content = path.read_bytes()
     path.unlink()  # so that the run below does not take it over
     with Tracker(root, "study") as tracker:
-        run = tracker.start_run("baseline/1", "f" * 64, code="c", steps=10, config={})
+        run = tracker.start_run("baseline/1", "f" * 64, identity={"code": "c"}, steps=10, config={})
         run.finish("diverged")
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)

@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 
 from sweeps import outbox
-from sweeps.mlflow_store import MlflowStore
 from sweeps.track import NoTracker, Tracker
-from sweeps.tracked import Point, Record, now
 from tests.sweeps.mlflow_runs import client_of, history, runs
 
 CONFIG = {"model": {"depth": 2, "mixers": [{"kind": "attention"}]}, "train": {"lr": 1e-3}}
+IDENTITY = {"code": "c0de", "torch": "2", "device": "cpu", "threads": 1}
 Root = Callable[[str], Path]
 
 
@@ -27,7 +26,7 @@ def track(root: Path, values: list[float], *, status: str | None = "finished", *
     """One study with one run whose loss at step i is values[i]."""
     with Tracker(root, how.pop("study", "decay-off-1234")) as tracker:
         tracker.start_study({"task": "mqar"}, {"seeds": [1, 2]})
-        how = {"code": "c0de", "steps": 10, "config": CONFIG, **how}
+        how = {"identity": IDENTITY, "steps": 10, "config": CONFIG, **how}
         run = tracker.start_run("baseline/1", "f" * 64, **how)
         for step, value in enumerate(values):
             run.metric(step, "train/loss", value)
@@ -44,24 +43,30 @@ def test_a_run_is_read_back(root: Path) -> None:
     assert (run.info.run_name, run.info.status) == ("baseline/1", "FINISHED")
     assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
     wanted = {"fingerprint": "f" * 64, "code": "c0de", "arm": "baseline", "seed": "1"}
+    wanted |= {"torch": "2", "device": "cpu", "threads": "1"}
     assert wanted.items() <= run.data.tags.items()
     assert run.data.tags["status"] == "finished"
     assert run.data.params == {
         "model.depth": "2", "model.mixers.0.kind": "attention", "train.lr": "0.001"
     }  # fmt: skip
     assert history(root, run, "train/loss") == [(0, 3.0), (1, 2.0), (2, 1.5)]
-    assert history(root, run, "test/accuracy") == [(10, 0.75)]
+    assert history(root, run, "test/accuracy") == [(11, 0.75)]
     [artifact] = client_of(root).list_artifacts(run.info.run_id)
     path = root / "mlflow-artifacts" / run.info.run_id / "artifacts" / artifact.path
     assert json.loads(path.read_text()) == CONFIG
 
 
-def test_times_are_those_of_training_not_of_writing(root: Path) -> None:
-    record = Record("k", "run", started=1_000)
-    record.finish("finished", [], 2_500)
-    MlflowStore(root, f"sqlite:///{root / 'mlflow.db'}").write(record)
-    [run] = runs(root)[0]
-    assert (run.info.start_time, run.info.end_time) == (1_000, 2_500)
+def test_the_table_of_runs_shows_what_is_reported(root: Path) -> None:
+    """Also where that is not how the curve ends, as with select=best-validation."""
+    for _ in range(2):
+        with Tracker(root, "study") as tracker:
+            run = tracker.start_run("a", "f", identity=IDENTITY, steps=10, config=CONFIG)
+            for step, value in ((5, 0.9), (10, 0.5)):
+                run.metric(step, "validation/accuracy", value)
+            run.finish("finished", {"validation/accuracy": 0.9, "test/accuracy": 0.75})
+        [found] = runs(root)[1]
+        assert found.data.metrics == {"validation/accuracy": 0.9, "test/accuracy": 0.75}
+        assert history(root, found, "validation/accuracy") == [(5, 0.9), (10, 0.5), (11, 0.9)]
 
 
 def test_saying_everything_again_adds_nothing(root: Path) -> None:
@@ -71,56 +76,7 @@ def test_saying_everything_again_adds_nothing(root: Path) -> None:
     assert [(r.info.run_id, r.info.end_time) for part in runs(root) for r in part] == before
     [run] = runs(root)[1]
     assert history(root, run, "train/loss") == [(0, 3.0), (1, 2.0)]
-    assert history(root, run, "test/accuracy") == [(10, 0.75)]
-
-
-def ended(name: str, scores: dict[str, float]) -> Record:
-    """A run of study `study` that has been trained, as it is told to a store."""
-    record = Record(name, name, Record("study", "study"))
-    record.describe({"arm": name}, {"lr": "0.001"}, CONFIG)
-    record.add(Point("train/loss", 5, 2.0))
-    record.finish("finished", [Point(each, 10, value) for each, value in scores.items()], now())
-    return record
-
-
-def write(root: Path, names: str, scores: dict[str, float]) -> int:
-    """Tell a new store of such runs. Returns: the points that it did not have."""
-    store, study = MlflowStore(root, f"sqlite:///{root / 'mlflow.db'}"), Record("study", "study")
-    records = [ended(name, scores) for name in names]
-    for record in records:
-        record.parent = study
-    return sum(store.write(record) for record in records)
-
-
-def test_what_is_known_of_a_whole_study_is_asked_once(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mlflow import MlflowClient
-
-    asked: list[str] = []
-    for call in ("search_runs", "get_run", "get_metric_history", "log_batch", "log_dict"):
-        plain = getattr(MlflowClient, call)
-
-        def counted(self: Any, *args: Any, _plain: Any = plain, _call: str = call, **how: Any):
-            asked.append(_call)
-            return _plain(self, *args, **how)
-
-        monkeypatch.setattr(MlflowClient, call, counted)
-    assert write(root, "abc", {"test/accuracy": 0.75}) == 6
-    asked.clear()
-    assert write(root, "abc", {"test/accuracy": 0.75}) == 0
-    assert asked == ["search_runs", "search_runs"]  # for the study, and for its runs
-    assert write(root, "abcd", {"test/accuracy": 0.75}) == 2
-    assert [run.info.run_name for run in runs(root)[1]] == list("abcd")
-
-
-def test_a_finished_run_that_has_more_to_say_says_it(root: Path) -> None:
-    write(root, "ab", {"validation/accuracy": 0.5})
-    assert write(root, "ab", {"validation/accuracy": 0.5, "test/accuracy": 0.75}) == 2
-    for run in runs(root)[1]:
-        assert history(root, run, "validation/accuracy") == [(10, 0.5)]
-        assert history(root, run, "test/accuracy") == [(10, 0.75)]
-        assert history(root, run, "train/loss") == [(5, 2.0)]
+    assert history(root, run, "test/accuracy") == [(11, 0.75)]
 
 
 def test_an_interrupted_run_goes_on(root: Path) -> None:
@@ -132,13 +88,16 @@ def test_an_interrupted_run_goes_on(root: Path) -> None:
     assert history(root, run, "train/loss") == [(0, 3.0), (1, 2.0), (2, 1.5), (3, 1.25)]
 
 
-def test_other_code_and_other_studies_are_other_runs(root: Path) -> None:
+def test_what_has_another_identity_or_study_is_another_run(root: Path) -> None:
     track(root, [3.0])
-    track(root, [4.0], code="91bc")
+    track(root, [4.0], identity=IDENTITY | {"code": "91bc"})
     track(root, [5.0], study="another")
+    track(root, [6.0], identity=IDENTITY | {"device": "NVIDIA H200"})
+    track(root, [7.0], identity=IDENTITY | {"threads": 2})
+    track(root, [7.0], identity=dict(reversed(IDENTITY.items())) | {"threads": 2})  # in any order
     parents, children = runs(root)
     assert sorted(p.info.run_name for p in parents) == ["another", "decay-off-1234"]
-    assert sorted(history(root, run, "train/loss")[0][1] for run in children) == [3.0, 4.0, 5.0]
+    assert sorted(history(root, run, "train/loss")[0][1] for run in children) == [3, 4, 5, 6, 7]
 
 
 def test_nan_and_infinities(root: Path) -> None:
@@ -156,7 +115,9 @@ def test_odd_names_and_values(tracked_root: Root, capfd: pytest.CaptureFixture[s
     with Tracker(root, "../../etc/'x' \udcff\0") as tracker:
         tracker.start_study({"": "x", "a'b`c": "\udcff" * 9999}, {"../x": 1, "..": 2, "": 3})
         config = {"long": "x" * 7000, "../../y=1": "模型", "empty": {}, "none": None, "off": False}
-        run = tracker.start_run("/" + "n" * 400, "' OR 1", code="", steps=3, config=config)
+        run = tracker.start_run(
+            "/" + "n" * 400, "' OR 1", identity={"code": ""}, steps=3, config=config
+        )
         for name in ("../../evil", "/abs", "loss=%", "", ".", "é λ", "n" * 300):
             run.metric(1, name, 1.0)
         run.finish("finished")
@@ -172,7 +133,7 @@ def test_odd_names_and_values(tracked_root: Root, capfd: pytest.CaptureFixture[s
 
 def test_config_that_is_not_json_is_the_callers_error() -> None:
     with pytest.raises(TypeError):
-        NoTracker().start_run("x", "f", code="c", steps=1, config={"x": object()})
+        NoTracker().start_run("x", "f", identity={"code": "c"}, steps=1, config={"x": object()})
 
 
 def closed_port() -> str:
@@ -188,7 +149,7 @@ def test_a_server_that_is_away_is_a_line_and_one_at_the_end(
     monkeypatch.setattr(outbox, "FLUSH_SECONDS", 0.05)
     tracker = Tracker(tmp_path / "out", "study")
     tracker.start_study({}, {})
-    run = tracker.start_run("a", "f", code="c", steps=10, config=CONFIG)
+    run = tracker.start_run("a", "f", identity={"code": "c"}, steps=10, config=CONFIG)
     for step in range(10):
         run.metric(step, "loss", 1.0)
         time.sleep(0.1)  # several flushes fail
@@ -219,7 +180,7 @@ def test_nothing_tracked_starts_nothing(tmp_path: Path) -> None:
     assert Tracker(tmp_path / "out", "study").close()
     assert not (tmp_path / "out").exists()
     with NoTracker() as tracker:
-        run = tracker.start_run("a", "f", code="c", steps=1, config=CONFIG)
+        run = tracker.start_run("a", "f", identity={"code": "c"}, steps=1, config=CONFIG)
         run.metric(0, "loss", 1.0)
         run.finish("finished", {"x": 1.0})
 
@@ -249,31 +210,3 @@ def test_a_moved_database_does_not_send_artifacts_elsewhere(tracked_root: Root) 
     track(new, [1.0])
     assert len(list((old / "mlflow-artifacts").rglob("config.json"))) == 1
     assert len(list((new / "mlflow-artifacts").rglob("config.json"))) == 1
-
-
-def test_a_store_that_fails_halfway_gets_every_point_once(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The answer to a batch is lost after the batch was stored."""
-    from mlflow import MlflowClient
-
-    store = MlflowStore(root, f"sqlite:///{root / 'mlflow.db'}")
-    record = Record("k", "run")
-    log_batch, lost = MlflowClient.log_batch, []
-
-    def lose(self: Any, run_id: str, metrics: Any = (), **rest: Any) -> None:
-        log_batch(self, run_id, metrics=metrics, **rest)
-        if metrics and not lost:
-            lost.append(metrics)
-            raise ConnectionError
-
-    monkeypatch.setattr(MlflowClient, "log_batch", lose)
-    for step in range(3):
-        record.add(Point("loss", step, float(step)))
-    with pytest.raises(ConnectionError):
-        store.write(record)
-    record.add(Point("loss", 3, 3.0))
-    store.write(record)
-    [run] = runs(root)[0]
-    assert lost
-    assert history(root, run, "loss") == [(i, float(i)) for i in range(4)]

@@ -22,7 +22,7 @@ from sweeps.track import Tracker
 root, study, name, points = sys.argv[1:]
 tracker = Tracker(root, study)
 tracker.start_study({}, {})
-run = tracker.start_run(name, name, code="c", steps=100, config={"name": name})
+run = tracker.start_run(name, name, identity={"code": "c"}, steps=100, config={"name": name})
 for step in range(int(points)):
     run.metric(step, "loss", 1.0 / (step + 1))
 if "killed" in name:
