@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-
-import polars as pl
 
 from sweeps.experiment import Result, Score
 from sweeps.progress import Display, Shown
@@ -13,6 +12,7 @@ from sweeps.provenance import code_hash
 from sweeps.rundir import RunDirectory
 from sweeps.tally import NOT_OVER, PAUSED
 from sweeps.track import TrackedRun, Tracker
+from sweeps.words import WordError
 from sweeps.worker import Order, Outcome
 
 
@@ -88,9 +88,8 @@ class _Watcher:
 
 
 def _curve(run: RunDirectory) -> Iterator[tuple[Any, ...]]:
-    path = run.path / "curve.parquet"
-    if path.exists():
-        yield from pl.read_parquet(path).iter_rows()
+    with contextlib.suppress(WordError):  # it is only shown: a damaged one is done without
+        yield from run.curve()
 
 
 def _metrics(result: Result) -> dict[str, float]:
