@@ -12,11 +12,13 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 SLUG_LENGTH = 80
+LOOK_EVERY = 0.1  # seconds between tries to take a lock
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -89,15 +91,31 @@ def inside(root: str | os.PathLike[str], name: str) -> Path:
 
 
 @contextlib.contextmanager
-def file_lock(path: str | os.PathLike[str]) -> Iterator[None]:
+def file_lock(
+    path: str | os.PathLike[str], look: Callable[[], object] | None = None
+) -> Iterator[None]:
     """Only one process (or thread) at a time is inside; the others wait.
+
+    Who waits may `look` now and then, and raise to wait no longer.
 
     The kernel drops the lock when its holder dies, so a killed process leaves nothing to clean up.
     The empty file stays: removing it would let two processes hold two different locks.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        while look is not None and not try_lock(descriptor):
+            look()
+            time.sleep(LOOK_EVERY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # of what is locked already: nothing
         yield
     finally:
         os.close(descriptor)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Take the lock of an open file, if nobody has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

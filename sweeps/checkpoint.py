@@ -17,7 +17,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,20 +73,33 @@ def save(
     _remove_all_but_newest_whole(old)
 
 
-def load(directory: str | os.PathLike[str]) -> Checkpoint | None:
-    """The newest checkpoint whose hashes hold, or None if there is none.
+def load(
+    directory: str | os.PathLike[str], wanted: Callable[[dict[str, Any]], bool] = lambda _: True
+) -> Checkpoint | None:
+    """The newest checkpoint whose hashes hold and whose state is wanted, or None.
 
     Raises: PermissionError; a checkpoint that may not be read is not one that is missing.
     """
-    for damaged, path in enumerate(_complete(Path(directory))):
-        files = _read(path)
-        if files is not None:
-            try:
-                tensors = tensors_from_bytes(files[TENSORS])
-                return Checkpoint(tensors, json.loads(files[STATE]), damaged)
-            except (SafetensorError, ValueError):
-                continue  # whole, but written by a version that this one cannot read
+    damaged = 0
+    for path in _complete(Path(directory)):
+        found = _parsed(path, damaged)
+        if found is None:
+            damaged += 1
+        elif wanted(found.state):
+            return found
     return None
+
+
+def _parsed(path: Path, damaged: int) -> Checkpoint | None:
+    """A checkpoint that is whole, and not written by a version that this one cannot read."""
+    files = _read(path)
+    if files is None:
+        return None
+    try:
+        tensors = tensors_from_bytes(files[TENSORS])
+        return Checkpoint(tensors, json.loads(files[STATE]), damaged)
+    except (SafetensorError, ValueError):
+        return None
 
 
 def _contents(tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> dict[str, bytes]:

@@ -158,11 +158,10 @@ def _inputs(path: Path, inputs: np.ndarray, context: Context) -> np.ndarray:
         f"data={path}: sequences of {inputs.shape[1]}, the model was trained for {context.length}",
     )
     if context.num_inputs is None:
-        _require(
-            inputs.shape[2] == context.input_dim and bool(np.isfinite(inputs).all()),
-            f"data={path}: inputs must have {context.input_dim} finite features",
-        )
-        return inputs.astype(np.float32)
+        real = _real(inputs)
+        if inputs.shape[2] != context.input_dim or real is None:
+            raise WordError(f"data={path}: inputs must have {context.input_dim} finite features")
+        return real
     _require(inputs.dtype.kind in "iu", f"data={path}: inputs are {inputs.dtype}, not integers")
     low, high = int(inputs.min()), int(inputs.max())
     _require(
@@ -170,6 +169,17 @@ def _inputs(path: Path, inputs: np.ndarray, context: Context) -> np.ndarray:
         f"data={path}: token ids {low} to {high}, the vocabulary is 0 to {context.num_inputs - 1}",
     )
     return inputs.astype(np.int64)
+
+
+def _real(values: np.ndarray) -> np.ndarray | None:
+    """As the model computes; None where not all are real numbers that are finite there."""
+    import numpy as np
+
+    if values.dtype.kind not in "fiu":
+        return None
+    with np.errstate(over="ignore"):
+        found = values.astype(np.float32)
+    return found if np.isfinite(found).all() else None
 
 
 def _targets(
@@ -182,11 +192,11 @@ def _targets(
         shape = (*shape, context.num_outputs)
         if context.num_outputs == 1 and targets.shape == shape[:-1]:
             targets = targets[..., None]
-        _require(
-            targets.shape == shape and bool(np.isfinite(targets).all()),
-            f"data={path}: targets {targets.shape} must be finite numbers of shape {shape}",
-        )
-        return targets.astype(np.float32), np.ones(shape, bool)
+        real = _real(targets)
+        if targets.shape != shape or real is None:
+            said = f"targets {targets.shape} must be finite numbers of shape {shape}"
+            raise WordError(f"data={path}: {said}")
+        return real, np.ones(shape, bool)
     _require(
         targets.shape == shape, f"data={path}: targets have shape {targets.shape}, expected {shape}"
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
 
 from sweeps.allocator import keep_large_blocks
 from sweeps.batches import training_batches
-from sweeps.engine import Size, make_engine
+from sweeps.engine import Engine, Serial, Size, make_engine
 from sweeps.experiment import Experiment
 from sweeps.interrupt import StopRequest
 from sweeps.options import Options
@@ -45,6 +46,16 @@ def prepare(options: Options) -> Path:
     return root
 
 
+class ClosedOnce:
+    """An engine that a study closes, and who made it as well."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.slots, self.submit = engine.slots, engine.submit
+        undo = ExitStack()
+        undo.callback(engine.close)
+        self.close = undo.close
+
+
 def launch(plan: StudyPlan, options: Options) -> Done:
     """Run the study.
 
@@ -67,9 +78,11 @@ def launch(plan: StudyPlan, options: Options) -> Done:
     with StopRequest() as stop:
         devices = devices_of(options)
         size = Size(options.jobs, devices[0], threads, options.timeout, options.memory, root)
+        engine = make_engine(options.engine, size)
+        engine = engine if isinstance(engine, Serial) else ClosedOnce(engine)
         around = Surroundings(
             root=root,
-            engine=make_engine(options.engine, size),
+            engine=engine,
             device=options.device,
             devices=devices,
             threads=threads,
@@ -83,6 +96,8 @@ def launch(plan: StudyPlan, options: Options) -> Done:
             return run_study(plan, around)
         except Interrupted as error:
             raise KeyboardInterrupt(str(error)) from None
+        finally:
+            engine.close()  # a study that was never begun has not
 
 
 def ending(done: Done) -> int:

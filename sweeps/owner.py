@@ -7,13 +7,16 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sweeps.atomic import try_lock
 from sweeps.words import WordError
 
 NAME = "driver.json"
+PATIENCE, PAUSE = 1.0, 0.02  # seconds: who only looks holds it for a moment
 
 
 @contextlib.contextmanager
@@ -24,10 +27,8 @@ def owning(directory: Path) -> Iterator[None]:
     """
     descriptor = os.open(directory / NAME, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise WordError(f"{directory} {_whose(descriptor)}") from None
+        if not _taken(descriptor):
+            raise WordError(f"{directory} {_whose(descriptor)}")
         mine = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
@@ -39,6 +40,14 @@ def owning(directory: Path) -> Iterator[None]:
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    """Try for a second."""
+    until = time.monotonic() + PATIENCE
+    while not (taken := try_lock(descriptor)) and time.monotonic() < until:
+        time.sleep(PAUSE)
+    return taken
 
 
 def owner_of(directory: Path) -> dict[str, str | int] | None:

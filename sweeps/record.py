@@ -14,13 +14,17 @@ import torch
 
 from sweeps.experiment import Score
 from sweeps.plan import PlannedArm, StudyPlan
+from sweeps.program import say
 from sweeps.results import Rows
 from sweeps.rundir import RunDirectory
+from sweeps.study_files import UNREADABLE
 from sweeps.trial import Tuned
+from sweeps.words import WordError
 from sweeps.worker import Outcome
 from zoo.measure import summary
 
 EVERY = 1.0  # seconds between two writings of a table
+SHARE = 0.05  # of the time is what writing may take
 MEASURES = ("effective_length", "roughness", "decay_exponent", "decay_rate")
 
 
@@ -50,19 +54,20 @@ def result_rows(
     if result is None:
         return [{**common, **Score(**{**plan.primary, "value": None})._asdict()}]
     common |= {"parameters": result.parameters, "state_bytes": result.state_bytes}
-    scores = [*result.scores, *kernel_scores(RunDirectory(root, experiment).path)]
+    scores = [*result.scores, *kernel_scores(RunDirectory(root, experiment))]
     return [{**common, **score._asdict()} for score in scores]
 
 
 class Table:
     """A table of the record: replaced when a run has ended, but at most once a second.
 
-    Before the end it is never replaced by a shorter one: a kill may come between.
+    A long one is replaced less often. Before the end it is never replaced by a shorter one: a kill
+    may come between.
     """
 
     def __init__(self, path: Path, write: Callable[[Path, Rows], None]) -> None:
         self._path, self._write = path, write
-        self._least = pl.read_parquet(path).height if path.exists() else 0
+        self._least = _height(path)
         self._waiting: Callable[[], Sequence[dict[str, Any]]] | None = None
         self._due = 0.0
 
@@ -74,20 +79,30 @@ class Table:
 
     def flush(self, *, last: bool = False) -> None:
         """Write what is waiting."""
+        began = time.monotonic()
         rows = [] if self._waiting is None else self._waiting()
         if rows and (last or len(rows) >= self._least):
             self._write(self._path, rows)
             self._least = len(rows)
-        self._waiting, self._due = None, time.monotonic() + EVERY
+        over = time.monotonic()
+        self._waiting, self._due = None, over + max(EVERY, (over - began) / SHARE)
 
 
-def kernel_scores(run: Path) -> list[Score]:
+def _height(path: Path) -> int:
+    """Rows of a table; none where it cannot be read: it is written again."""
+    try:
+        return pl.read_parquet(path).height
+    except UNREADABLE:
+        return 0
+
+
+def kernel_scores(run: RunDirectory) -> list[Score]:
     """Measured properties of a run's kernels: the median over channels, then over kernels."""
-    path = run / "kernels.npz"
-    if not path.exists():
+    try:
+        kernels = {name: torch.from_numpy(k) for name, k in run.kernels().items()}
+    except WordError as error:
+        say(str(error))  # its scores count without
         return []
-    with np.load(path, allow_pickle=False) as arrays:
-        kernels = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     found = []
     for when in ("initial", "final"):
         measured = [summary(k) for name, k in kernels.items() if name.startswith(f"{when}/")]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -20,6 +23,10 @@ from sweeps.provenance import provenance
 from sweeps.results import CURVE, write_curve
 from sweeps.words import WordError
 from zoo.spec import explain, import_components
+
+NO_TABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+NO_ARRAYS = (ValueError, TypeError, AttributeError, KeyError, EOFError, RuntimeError, OSError)
+NO_ARRAYS += (zipfile.BadZipFile, zlib.error)
 
 
 class RunDirectory:
@@ -68,6 +75,20 @@ class RunDirectory:
         curve = [dict(zip(CURVE, row, strict=True)) for row in rows]
         write_curve(self.path / "curve.parquet", curve)
 
+    def curve(self) -> list[tuple[Any, ...]]:
+        """What `write_curve` wrote; nothing where it has not yet.
+
+        Raises: WordError for a file that holds something else.
+        """
+        path = self.path / "curve.parquet"
+        if not path.exists():
+            return []
+        data = path.read_bytes()  # apart: a disk that cannot be read is no damage
+        try:
+            return pl.read_parquet(data).select(*CURVE).cast(pl.Schema(CURVE)).rows()
+        except NO_TABLE:
+            raise self._damaged(path) from None
+
     def write_kernels(self, initial: Mapping[str, Tensor], final: Mapping[str, Tensor]) -> None:
         """Every kernel before and after training. Each (channels, taps)"""
         arrays = {f"initial/{name}": k.cpu().numpy() for name, k in initial.items()}
@@ -75,6 +96,24 @@ class RunDirectory:
         data = io.BytesIO()
         np.savez_compressed(data, **arrays)  # pyright: ignore[reportArgumentType]
         write_bytes(self.path / "kernels.npz", data.getvalue())
+
+    def kernels(self) -> dict[str, np.ndarray]:
+        """What `write_kernels` wrote; nothing where it has not yet. Each (channels, taps)
+
+        Raises: WordError for a file that holds something else.
+        """
+        path = self.path / "kernels.npz"
+        if not path.exists():
+            return {}
+        data = io.BytesIO(path.read_bytes())
+        try:
+            with np.load(data, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except NO_ARRAYS:
+            raise self._damaged(path) from None
+
+    def _damaged(self, path: Path) -> WordError:
+        return WordError(f"{path} is damaged; remove {self.path} and the run is repeated")
 
     def finish(self, result: Result) -> None:
         """Written last: this file is what "finished" means."""

@@ -15,6 +15,7 @@ from sweeps.plan import StudyPlan
 from sweeps.provenance import identity
 from sweeps.rundir import RunDirectory
 from sweeps.search import as_trial, first_trials, space_of, with_parameters
+from sweeps.study_files import UNREADABLE
 from sweeps.train import pick_device
 
 
@@ -57,12 +58,12 @@ def _known_runs(plan: StudyPlan, root: Path) -> list[Experiment]:
 
 
 def _trials_of_record(directory: Path) -> dict[str, list[dict[str, Any]]]:
-    """Parameters of trials that were trained, by arm."""
-    path = directory / "trials.parquet"
-    if not path.exists():
-        return {}
-    rows = pl.read_parquet(path).filter(pl.col("state") != "infeasible")
+    """Parameters of trials that were trained, by arm; a table that cannot be read has none."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for arm, parameters in rows.select("arm", "parameters").unique().iter_rows():
-        found.setdefault(arm, []).append(json.loads(parameters))
+    try:
+        rows = pl.read_parquet(directory / "trials.parquet").filter(pl.col("state") != "infeasible")
+        for arm, parameters in rows.select("arm", "parameters").unique().iter_rows():
+            found.setdefault(arm, []).append(json.loads(parameters))
+    except (*UNREADABLE, ValueError, TypeError):
+        return {}
     return found

@@ -68,10 +68,8 @@ def save(state: State, directory: Path, device: str) -> None:
 
 def resume(state: State, directory: Path, device: str) -> None:
     """Go on from the newest whole checkpoint, if this very code wrote it."""
-    found = checkpoint.load(directory)
+    found = checkpoint.load(directory, _goes_on)
     if found is None or found.state.get("identity") != identity(device):
-        return
-    if found.state.get("final"):  # the weights of a finished run: nothing to go on from
         return
     tensors, plain = found.tensors, found.state
     state.model.load_state_dict(_under(tensors, "model"))
@@ -93,9 +91,14 @@ def resume(state: State, directory: Path, device: str) -> None:
 
 
 def read_state(directory: Path) -> dict[str, Any]:
-    """The plain part of the newest whole checkpoint; empty if there is none."""
-    found = checkpoint.load(directory)
+    """The plain part of the newest whole checkpoint to go on from; empty if there is none."""
+    found = checkpoint.load(directory, _goes_on)
     return {} if found is None else found.state
+
+
+def _goes_on(plain: dict[str, Any]) -> bool:
+    """Not the weights of the end alone: where no result came of them, the one before counts."""
+    return not plain.get("final")
 
 
 def save_final(model: Model, directory: Path, device: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,7 +28,7 @@ LATE = 0.9  # of the steps: what is gained after this says whether more steps wo
 
 
 class Interrupted(Exception):
-    """The run was asked to stop; its checkpoint is on disk."""
+    """The run was asked to stop; what was trained is on disk."""
 
 
 class Watcher(Protocol):
@@ -90,19 +91,26 @@ def run_experiment(
         any_code: take a finished result even if other code, torch or hardware made it.
 
     Raises:
-        Interrupted: the watcher asked to stop; the next call goes on from the checkpoint.
+        Interrupted: the watcher asked to stop; the next call goes on from the checkpoint. Heard
+            also while another process works on this run.
         ValueError: an experiment that cannot be built, or a device that is not there (WordError).
     """
     device = pick_device(device)
     run = RunDirectory(Path(root), experiment)
     run.path.mkdir(parents=True, exist_ok=True)
-    with file_lock(run.path / "lock"):
+    watcher = watcher or NoWatcher()
+    with file_lock(run.path / "lock", partial(_wait_unless_stopping, watcher, run)):
         found = run.result()
         here = None if any_code else identity(device)
         if found is not None and run.covers(found, splits) and here in (None, found.identity):
             return found
         run.begin(device)
-        return _run(experiment, run, device, tuple(splits), watcher or NoWatcher())
+        return _run(experiment, run, device, tuple(splits), watcher)
+
+
+def _wait_unless_stopping(watcher: Watcher, run: RunDirectory) -> None:
+    if watcher.stopping():
+        raise Interrupted(f"{run.path}: stopped while another process works on it")
 
 
 def _run(

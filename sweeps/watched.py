@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-
-import polars as pl
 
 from sweeps.experiment import Result, Score
 from sweeps.progress import Display, Shown
@@ -14,6 +13,7 @@ from sweeps.rundir import RunDirectory
 from sweeps.tally import NOT_OVER, PAUSED
 from sweeps.track import TrackedRun, Tracker
 from sweeps.train import pick_device
+from sweeps.words import WordError
 from sweeps.worker import Order, Outcome, finished
 
 
@@ -97,9 +97,8 @@ def _identity(order: Order) -> dict[str, Any]:
 
 
 def _curve(run: RunDirectory) -> Iterator[tuple[Any, ...]]:
-    path = run.path / "curve.parquet"
-    if path.exists():
-        yield from pl.read_parquet(path).iter_rows()
+    with contextlib.suppress(WordError):  # it is only shown: a damaged one is done without
+        yield from run.curve()
 
 
 def _metrics(result: Result) -> dict[str, float]:

@@ -36,12 +36,17 @@ def whereabouts(run: Path) -> Whereabouts:
 
 
 def _saved(run: Path) -> int:
-    """The step of the newest checkpoint."""
+    """The step of the newest checkpoint that can be gone on from."""
+    states = sorted((run / "checkpoint").glob("[0-9]*/state.json"), reverse=True)
+    return next((step for path in states if (step := _step(path)) is not None), 0)
+
+
+def _step(path: Path) -> int | None:
+    """What a checkpoint says; None: it is damaged, or the weights of the end."""
     try:
-        names = [path.name for path in (run / "checkpoint").iterdir()]
-    except OSError:
-        return 0
-    return max((int(name[:12]) for name in names if name.isdecimal()), default=0)
+        return int(parsed(path.read_bytes())["step"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return None
 
 
 def _told(run: Path) -> Whereabouts | None:

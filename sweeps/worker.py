@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import torch
 
 from sweeps.atomic import write_text
@@ -157,8 +156,7 @@ def _paused(order: Order, curve: Points | None = None) -> Outcome:
 
 def _curve(order: Order) -> Points:
     """The scores of a finished run, where they were asked for."""
-    path = order.run.path / "curve.parquet"
-    return () if order.until is None or not path.exists() else pl.read_parquet(path).rows()
+    return () if order.until is None else order.run.curve()
 
 
 def _failure(order: Order, error: Exception) -> Outcome:
@@ -205,7 +203,8 @@ def _limit_memory(gigabytes: float | None) -> None:
     import resource
 
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = hard if gigabytes is None else int(gigabytes * 1e9)
+    limits = [hard] if gigabytes is None else [int(gigabytes * 1e9), hard]
+    limit = min((each for each in limits if each != resource.RLIM_INFINITY), default=hard)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 

@@ -11,6 +11,7 @@ import pytest
 from sweeps.leftover import left
 from sweeps.track import Tracker
 from tests.sweeps.mlflow_runs import closed_port
+from tests.sweeps.small import TINY
 
 Root = Callable[[str], Path]
 
@@ -50,3 +51,16 @@ def said(
         return path
 
     return say
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, empty_tracking_database: Path) -> list[Path]:
+    """The folder of runs of a tiny configuration."""
+    from sweeps.run import main as run
+
+    root = tmp_path_factory.mktemp("out")
+    (root / "mlflow.db").write_bytes(empty_tracking_database.read_bytes())
+    assert run(["base=all-on", *TINY, f"out={root}"]) == 0
+    folders = sorted(p.parent for p in root.glob("runs/*/result.json"))
+    assert len(folders) == 2
+    return folders

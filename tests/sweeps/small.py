@@ -14,6 +14,10 @@ from sweeps.trial import Tuned
 from zoo.presets import preset
 from zoo.spec import replace_all
 
+TINY = (  # words of a program
+    *("width=8", "depth=1", "steps=6", "train.eval_every=3", "train.num_eval=40"),
+    *("batch_size=4", "task.length=16", "seeds=2"),
+)
 SHORT = TrainSpec(steps=12, batch_size=8, eval_every=4, num_eval=32, lr=1e-2, checkpoint_every=1e9)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -16,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeps import atomic
+from sweeps.owner import owner_of, owning
+from sweeps.words import WordError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -242,3 +245,32 @@ def test_the_lock_is_released_by_an_exception_and_excludes_threads(tmp_path: Pat
     for thread in threads:
         thread.join()
     assert inside == []
+
+
+def test_who_waits_for_the_lock_may_give_up(tmp_path: Path) -> None:
+    looks: list[int] = []
+
+    def look() -> None:
+        looks.append(1)
+        if len(looks) == 3:
+            raise TimeoutError
+
+    with atomic.file_lock(tmp_path / "lock", look):
+        assert not looks
+        with pytest.raises(TimeoutError), atomic.file_lock(tmp_path / "lock", look):
+            pytest.fail("two are inside")
+    with atomic.file_lock(tmp_path / "lock", look):
+        assert len(looks) == 3
+
+
+def test_a_study_is_owned_although_somebody_looks_who_owns_it(tmp_path: Path) -> None:
+    with owning(tmp_path):
+        pass
+    descriptor = os.open(tmp_path / "driver.json", os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    threading.Timer(0.3, os.close, [descriptor]).start()
+    with owning(tmp_path):
+        assert (owner_of(tmp_path) or {})["pid"] == os.getpid()
+        with pytest.raises(WordError, match=f"process {os.getpid()} on "), owning(tmp_path):
+            pytest.fail("two drivers")
+    assert owner_of(tmp_path) is None

@@ -314,3 +314,12 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").touch()
     save(tmp_path, tensors(1), {"step": 1})
     assert sorted(p.name for p in tmp_path.iterdir()) == ["00000001", "mine.txt"]
+
+
+def test_those_that_are_not_wanted_are_passed_over_and_are_not_damaged(tmp_path: Path) -> None:
+    for step in (1, 2):
+        save(tmp_path, tensors(step), {"step": step})
+    found = load(tmp_path, lambda state: state["step"] == 1)
+    assert found is not None
+    assert (found.state, found.damaged) == ({"step": 1}, 0)
+    assert load(tmp_path, lambda _: False) is None

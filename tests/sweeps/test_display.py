@@ -191,7 +191,8 @@ def test_where_a_run_is(tmp_path):
     for damage in (b"\xff\n", b'{"step": "x"}\n', b"[1]\n", b'{"step": Infinity}\n', b"\n"):
         path.write_bytes(damage)
         assert whereabouts(tmp_path) == Whereabouts()
-    (tmp_path / "checkpoint" / "120").mkdir(parents=True)
+    (tmp_path / "checkpoint" / "00000007").mkdir(parents=True)
+    (tmp_path / "checkpoint" / "00000007" / "state.json").write_text('{"step": 120}')
     assert whereabouts(tmp_path) == Whereabouts(step=120), "nobody works on it"
 
 

@@ -12,25 +12,16 @@ import numpy as np
 import pytest
 
 from ablations.run import main as ablate
+from sweeps import launch as launching
+from sweeps.configuration import make_plan
 from sweeps.evaluate import main as evaluate
+from sweeps.evaluate import read_batch
+from sweeps.owner import owning
 from sweeps.run import main as run
 from sweeps.rundir import read_experiment
-
-TINY = (
-    *("width=8", "depth=1", "steps=6", "train.eval_every=3", "train.num_eval=40"),
-    *("batch_size=4", "task.length=16", "seeds=2"),
-)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, empty_tracking_database):
-    """The folder of runs of a tiny configuration."""
-    root = tmp_path_factory.mktemp("out")
-    (root / "mlflow.db").write_bytes(empty_tracking_database.read_bytes())
-    assert run(["base=all-on", *TINY, f"out={root}"]) == 0
-    folders = sorted(p.parent for p in root.glob("runs/*/result.json"))
-    assert len(folders) == 2
-    return folders
+from sweeps.words import WordError
+from tests.sweeps.small import TINY
+from zoo.spec import Context
 
 
 def write(path, **arrays):
@@ -227,3 +218,49 @@ def test_an_unfinished_or_damaged_run_is_one_line(trained, tmp_path, capfd):
     copied.write_text((trained[0] / "experiment.json").read_text())
     assert run([f"replay={copied}"]) == 2
     assert "no finished run" in capfd.readouterr().err
+
+
+REAL = Context(input_dim=2, num_outputs=1, length=8, head="regression")
+
+
+@pytest.mark.parametrize("name", ["inputs", "targets"])
+@pytest.mark.parametrize(
+    "value",
+    ["a", 1e300, -1e39, np.nan, 1 + 5j, np.datetime64("2020-01-01"), np.timedelta64(1), True],
+)
+def test_what_is_no_finite_real_number_is_one_line(tmp_path, name, value):
+    arrays = {"inputs": np.zeros((2, 8, 2)), "targets": np.zeros((2, 1))}
+    arrays[name] = np.full(arrays[name].shape, value)
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(WordError, match=f"{name} .*finite") as caught:
+        read_batch(tmp_path / "x.npz", REAL)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.uint8, np.float16, np.float64, np.longdouble])
+def test_real_numbers_of_any_width_are_read(tmp_path, kind):
+    inputs, targets = np.full((2, 8, 2), 3, kind), np.full(2, 3, kind)
+    np.savez(tmp_path / "x.npz", inputs=inputs, targets=targets)
+    batch = read_batch(tmp_path / "x.npz", REAL)
+    assert (batch.inputs == 3).all()
+    assert (batch.targets == 3).all()
+    assert batch.inputs.dtype == batch.targets.dtype == np.float32
+
+
+def test_an_engine_is_closed_once_whether_or_not_the_study_is_begun(trained, monkeypatch):
+    closed = []
+
+    class Engine:
+        slots, submit = 1, None
+
+        def close(self):
+            closed.append(1)
+
+    out = trained[0].parents[1]
+    plan, options = make_plan(["base=all-on", *TINY, f"out={out}"], "run")
+    monkeypatch.setattr(launching, "make_engine", lambda *_: Engine())
+    with owning(out / plan.name), pytest.raises(WordError, match="is being run by process"):
+        launching.launch(plan, options)
+    assert closed == [1]
+    assert launching.launch(plan, options).missing == ()
+    assert closed == [1, 1]

@@ -18,6 +18,7 @@ import pytest
 from sweeps.results import SCHEMA, write_results, write_trials
 from sweeps.status import main as status
 from sweeps.survey import survey
+from sweeps.whereabouts import whereabouts
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = (
@@ -285,3 +286,16 @@ def test_ten_thousand_finished_runs(tmp_path, capfd):
     assert lines[-1] == "10000 runs"
     first = "baseline seed 4999: validation accuracy 4.999 (finished) in -  runs/baseline-4999"
     assert first in lines
+
+
+def test_the_step_of_a_run_that_nobody_works_on_is_its_checkpoint_s(tmp_path):
+    """Their folders are numbered; the weights of the end have no step."""
+    for number, state in enumerate(({"step": 1000}, {"step": 2000}, {"final": True}), start=1):
+        folder = tmp_path / "checkpoint" / f"{number:08d}"
+        folder.mkdir(parents=True)
+        (folder / "state.json").write_text(json.dumps(state))
+    assert whereabouts(tmp_path).step == 2000
+    (tmp_path / "checkpoint" / "00000002" / "state.json").write_bytes(b"\xff{")
+    assert whereabouts(tmp_path).step == 1000
+    (tmp_path / "checkpoint" / "00000001" / "state.json").unlink()
+    assert whereabouts(tmp_path).step == 0
