@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 ENVIRONMENT = {  # unless the user set them
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # by default 7: four minutes. We try again ourselves
@@ -13,6 +14,12 @@ ENVIRONMENT = {  # unless the user set them
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+MEANT = str.maketrans({character: quote(character) for character in "%?{}"})
+SECRET = re.compile(  # a field of a query: its value, up to a quote that a shell needs
+    r"([?&][^=&\s]*(?:pass|pwd|secret|token|key|credential|auth)[^=&\s]*=)"
+    r"([^&\s]*?)(?=['\"]?(?:[&\s]|$))",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,14 @@ def prepare_environment() -> None:
     """See that a server that is away is an error soon, before mlflow is imported."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+
+
+def database(path: Path) -> str:
+    """The address of an sqlite file, for SQLAlchemy, in whichever folder it is.
+
+    `?` would begin a query, `%` an escape, and Optuna fills in braces.
+    """
+    return f"sqlite:///{str(path).translate(MEANT)}"
 
 
 def default_uri(root: Path) -> str:
@@ -55,5 +70,12 @@ def public(uri: str) -> str:
 
 
 def masked(text: str) -> str:
-    """A message, on one line and without the passwords of the addresses in it."""
-    return re.sub(r"//\S*@", "//***@", " ".join(text.split()))
+    """A message, on one line and without the passwords of the addresses in it.
+
+    A field that holds `@` may be part of a password before a host: its address is masked up to it.
+    """
+
+    def mask(field: re.Match[str]) -> str:
+        return f"{field[1]}***{'@' if '@' in field[2] else ''}"
+
+    return re.sub(r"//\S*@", "//***@", SECRET.sub(mask, " ".join(text.split())))

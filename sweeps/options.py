@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -130,6 +131,9 @@ def read_options(plan: Mapping[str, str], *, trials: int, gain: str) -> Options:
             f"{why}={plan[why]}: engine=serial runs everything in its own process, one after the "
             "other; use engine=processes"
         )
+    cores = os.cpu_count() or 1
+    if engine == "processes" and jobs > cores:
+        raise WordError(f"jobs={jobs}: engine=processes runs at most one a core, here {cores}")
     return Options(
         base=plan.get("base", DEFAULT_BASE),
         task=plan.get("task", DEFAULT_TASK),

@@ -18,6 +18,9 @@ from pathlib import Path
 from urllib.parse import quote
 from urllib.request import urlopen
 
+from sweeps.address import database as address_of
+from sweeps.address import public
+
 HOST = "127.0.0.1"
 MLFLOW_PORT, OPTUNA_PORT = 5000, 8080  # where both are looked for by habit
 PATIENCE = 1.0  # seconds, with a tracking server
@@ -40,7 +43,7 @@ def pages(directory: Path, *, trials: bool, storage: str = "") -> list[str]:
     port = free_port(MLFLOW_PORT)
     lines = [f"runs:   {_mlflow(directory, port)}"]
     if trials:
-        storage = storage or f"sqlite:///{directory / 'study.db'}"
+        storage = storage or address_of(directory / "study.db")
         lines.append(f"trials: {_optuna(storage, free_port(OPTUNA_PORT, but=port))}")
     return lines
 
@@ -48,7 +51,7 @@ def pages(directory: Path, *, trials: bool, storage: str = "") -> list[str]:
 def _mlflow(directory: Path, port: int) -> str:
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if uri.startswith(("http:", "https:")):
-        address = _without_password(uri)
+        address = public(uri).rstrip("/")
         return _linked(address, _served_experiment(address), directory.name)
     database = directory.parent / "mlflow.db"
     # an address that the user chose may hold a password: it is named, not shown
@@ -120,9 +123,3 @@ def _served_experiment(address: str) -> str | None:
     except (OSError, HTTPException, ValueError, KeyError, TypeError):
         return None
     return number if isinstance(number, str) and number.isalnum() else None
-
-
-def _without_password(uri: str) -> str:
-    scheme, _, rest = uri.partition("//")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}//{host.rpartition('@')[2]}{slash}{path}".rstrip("/")

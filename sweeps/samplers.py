@@ -44,13 +44,15 @@ class Record:
     def scores(self, trial: Trial) -> list[float] | None:
         """Its score and its costs; what could not be built has the worst that was seen.
 
-        None where nothing is known: it failed, and will be tried again.
+        None where nothing is known: it failed, and will be tried again, or nothing ran yet.
         """
         if trial.state == "failed":
             return None
         if trial.state != "infeasible":
             return [trial.value, *trial.costs]
         ran = [each for each in self.trials if each.state not in ("failed", "infeasible")]
+        if not ran:
+            return None
         least = min([trial.value, *(each.value for each in ran)])
         return [least, *(max(costs) for costs in zip(*(each.costs for each in ran), strict=True))]
 

@@ -23,7 +23,7 @@ from sweeps.progress import Display
 from sweeps.provenance import study_provenance
 from sweeps.record import Table, result_rows
 from sweeps.results import Missing, write_results
-from sweeps.storage import FILES, address, open_storage
+from sweeps.storage import address, open_storage
 from sweeps.tally import PAUSED
 from sweeps.track import Tracker
 from sweeps.train import pick_device
@@ -129,9 +129,7 @@ class _Study:
         """Every arm, the same budget."""
         plan, around, directory = self.plan, self.around, self.directory
         kept = open_storage(around.storage, directory) if plan.trials else nullcontext(directory)
-        stamp = stamp_of(around.device)
-        if around.storage not in FILES:  # shared with other studies
-            stamp = f"{plan.name} {stamp}"
+        stamp = f"{plan.name} {stamp_of(around.device)}"  # whoever else has the storage
         with kept as storage:
             return Tuning(plan, directory, storage, stamp, self._request).run(crew)
 

@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
+import optuna
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from sweeps.address import database
 from sweeps.pages import free_port, pages
 from sweeps.run import main as run
 
@@ -143,6 +145,12 @@ def test_a_study_says_both_lines(study, capfd_of_module):
     assert len(pages(study, trials=False)) == 1
 
 
+def test_trials_are_of_one_study_by_their_name(study):
+    """So that two that came to share a storage by accident take no trials of each other."""
+    [name] = optuna.get_all_study_names(database(study / "study.db"))
+    assert name.startswith(f"baseline [{study.name} ")
+
+
 def test_the_link_leads_to_the_runs_of_the_study(study):
     [line] = pages(study, trials=False)
     assert "/#/experiments/1/runs?searchFilter=tags.study" in line
@@ -163,6 +171,8 @@ def test_a_port_that_is_taken_is_left_alone():
     [
         ("http://127.0.0.1:9/", "http://127.0.0.1:9"),
         ("http://me:secret@127.0.0.1:9/base", "http://127.0.0.1:9/base"),
+        ("http://me:se/secret@127.0.0.1:9/base", "http://127.0.0.1:9/base"),
+        ("http://127.0.0.1:9/base/?token=secret", "http://127.0.0.1:9/base"),
         ("http://[nonsense", "http://[nonsense"),
         ("postgresql://me:secret@host/db", '--backend-store-uri "$MLFLOW_TRACKING_URI" '),
     ],

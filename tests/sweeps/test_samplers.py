@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sweeps.options import SAMPLERS
+from sweeps.samplers import Record
 from sweeps.space import Axis, cells, contains, grid_values, num_cells
 from sweeps.trial import Method
 from sweeps.verdict import front, importance
@@ -143,3 +144,13 @@ def test_half_a_space_of_whole_numbers_is_not_lost():
         found = simulate(Method(sampler, space=space), space, lambda _: (0.0,), 65)
         for name, expected in (("train.batch_size", {1, 2, 3}), ("model.depth", {1, 2, 4, 8})):
             assert {t.parameters[name] for t in found} == expected, sampler
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_where_nothing_could_be_built_there_are_no_scores(sampler):
+    """A second objective is unknown then: there is no worst that was seen."""
+    space = {n: Axis(a.mark, a.paths, 3) for n, a in BOTH.items()}
+    method = Method(sampler, objectives=("accuracy", "state_bytes"), space=space)
+    found = simulate(method, space, lambda _: None, 9)
+    assert Record([], [], found).scores(found[0]) is None
+    assert [t.state for t in found] == ["infeasible"] * 9

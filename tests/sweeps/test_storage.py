@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from sweeps.address import masked
 from sweeps.options import read_options
 from sweeps.storage import address, checked, open_storage
 from sweeps.words import WordError
@@ -130,6 +133,41 @@ def test_a_search_is_kept_by_a_server_and_recalled(tmp_path, server):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_study_of_a_server_is_run_by_one_process(tmp_path, server):
+    """From two folders, which both are owned: trials of the one would be ended by the other."""
+    word, made = checked(server), experiment()
+    with open_storage(word, tmp_path / "1/study-1") as storage:
+        with (
+            pytest.raises(WordError, match=r"\*\*\*@.*: study-1 is being run by another process"),
+            open_storage(word, tmp_path / "2/study-1"),
+        ):
+            pass
+        with open_storage(word, tmp_path / "study-2"):
+            tune(made, "arm", 2, storage, lambda t: fake_result(t, t.train.lr), stamp="held")
+    with open_storage(word, tmp_path / "2/study-1") as storage:
+        tune(made, "arm", 2, storage, lambda _: pytest.fail("trained again"), stamp="held")
+
+
+def test_a_server_lets_go_of_a_study_whose_driver_was_killed(tmp_path, server):
+    code = f"""
+import os, signal
+from pathlib import Path
+from sweeps.storage import open_storage
+with open_storage({checked(server)!r}, Path("killed")):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    until = time.monotonic() + 30
+    while True:
+        try:
+            with open_storage(checked(server), tmp_path / "killed"):
+                return
+        except WordError:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
 def test_a_server_that_is_away_is_one_line(tmp_path):
     words = ["storage=postgresql://zoo:secret@127.0.0.1:9/zoo"]
     code, _, err = finish(start(tmp_path / "out", *WORDS, *words, program=PROGRAM))
@@ -146,11 +184,41 @@ def test_what_is_no_storage_is_refused(word):
         read_options({"storage": word}, trials=0, gain="keep")
 
 
+def test_more_jobs_than_cores_are_refused_where_jobs_are_processes():
+    cores = os.cpu_count() or 1
+    for word in ("processes", "ray", "slurm"):
+        assert read_options({"jobs": str(cores), "engine": word}, trials=0, gain="keep")
+    more = {"jobs": "10000"}
+    with pytest.raises(WordError, match=f"jobs=10000: .* {cores}"):
+        read_options(more, trials=0, gain="keep")
+    for word in ("ray", "slurm"):
+        assert read_options({**more, "engine": word}, trials=0, gain="keep").jobs == 10_000
+
+
 def test_addresses_are_those_of_the_dashboard(tmp_path):
     assert address("sqlite", tmp_path) == f"sqlite:///{tmp_path}/study.db"
     assert address("journal", tmp_path) == f"{tmp_path}/study.journal"
     where = checked("postgres://me:secret@host/db")
     assert address(where, tmp_path) == "postgresql+psycopg://***@host/db"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://h/db?user=me&password=secret", "postgresql://h/db?user=me&password=***"),
+        ("postgresql://h/db?sslpassword=secret&a=b", "postgresql://h/db?sslpassword=***&a=b"),
+        ("http://h/?api_token=secret", "http://h/?api_token=***"),
+        (
+            "x storage='postgresql://h/db?PASSWORD=secret' y",
+            "x storage='postgresql://h/db?PASSWORD=***' y",
+        ),
+        ("postgresql://h/db?password=sec@ret", "postgresql://***@"),
+        ("postgresql://me:se?a-token=b@ret@h/db", "postgresql://***@"),
+        ("postgresql://h/db?sslmode=require", "postgresql://h/db?sslmode=require"),
+    ],
+)
+def test_passwords_are_masked_wherever_an_address_has_them(text, shown):
+    assert masked(text) == shown
 
 
 def test_options_need_no_optuna():
