@@ -12,6 +12,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +81,7 @@ RUNS: dict[str, Any] = {
     "device": pl.String,
 }
 STATUSES = ("finished", "diverged", "out-of-memory", "timeout", "killed", "failed")
+NO_ARRAYS = (ValueError, OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 REQUIRED = ("study", "arms", "primary", "seeds")
 Rows = pl.DataFrame | Iterable[Mapping[str, Any]]
 Kernels = dict[str, np.ndarray]  # "initial/<module path>", "final/<module path>": (channels, taps)
@@ -316,5 +318,5 @@ def _read_arrays(path: Path) -> Kernels:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             return {name: np.asarray(file[name]) for name in file.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+    except NO_ARRAYS as error:
         raise ValueError(f"{path}: not an npz file of plain arrays ({error})") from None
