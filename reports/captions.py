@@ -35,8 +35,11 @@ def task(analysis: Analysis) -> str:
 
 
 def seeds(analysis: Analysis) -> str:
-    """`6 seeds`: those that were planned."""
-    return plural(len(analysis.study.plan["seeds"]), "seed")
+    """`6 seeds`: those that were planned; `6 to 8 seeds` where arms have different ones."""
+    planned = sorted({arm.planned for arm in analysis.arms})
+    return (
+        plural(planned[-1], "seed") if len(planned) == 1 else f"{planned[0]} to {planned[-1]} seeds"
+    )
 
 
 def which_test(analysis: Analysis) -> str:

@@ -15,7 +15,7 @@ PARAMETERS = 0.02  # relative difference that a reader must know of
 def sentences(analysis: Analysis) -> tuple[str, ...]:
     """What the study found: each arm against the baseline, then the baseline's own caveats."""
     found = [_arm_sentence(arm, analysis) for arm in analysis.others]
-    own = _caveats(analysis.baseline)
+    own = _caveats(analysis.baseline, analysis)
     name = analysis.baseline.name
     return (*found, *([f"{name}: {' '.join(own)}"] if own else []))
 
@@ -50,7 +50,7 @@ def _arm_sentence(arm: Arm, analysis: Analysis) -> str:
     assert arm.contrast is not None
     first = _difference(arm, arm.contrast, analysis)
     further = _ranks(arm.contrast), _equivalence(arm.contrast, analysis), _power(arm.contrast)
-    said = (first, *further, *_level(arm, analysis), *_caveats(arm))
+    said = (first, *further, *_level(arm, analysis), *_caveats(arm, analysis))
     return " ".join(text for text in said if text)
 
 
@@ -161,7 +161,7 @@ def _level(arm: Arm, analysis: Analysis) -> list[str]:
     return []
 
 
-def _caveats(arm: Arm) -> list[str]:
+def _caveats(arm: Arm, analysis: Analysis) -> list[str]:
     found = []
     if arm.contrast is not None and arm.weak:
         found.append(
@@ -174,10 +174,9 @@ def _caveats(arm: Arm) -> list[str]:
             f"It has {percent(abs(arm.extra_parameters))} {more} parameters than the baseline."
         )
     if arm.diverged:
-        found.append(
-            f"{arm.diverged} of {plural(arm.planned, 'run')} diverged "
-            f"and count{'s' if arm.diverged == 1 else ''} with the chance score."
-        )
+        counts = f"and count{'s' if arm.diverged == 1 else ''} with the chance score"
+        how = "without a score" if analysis.chance is None else counts
+        found.append(f"{arm.diverged} of {plural(arm.planned, 'run')} diverged {how}.")
     if arm.missing:
         found.append(
             f"{arm.missing} of {plural(arm.planned, 'planned run')} {_is(arm.missing)} missing."

@@ -6,11 +6,15 @@ Chapters of several tasks follow one that says what they say together.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import polars as pl
+
+from reports.contrast import SCORED
 from reports.document import Document, Report, chapter_of
 from reports.formats import plural
 from reports.origin import flatten, numbers
@@ -162,8 +166,13 @@ def _pooled_sentence(group: Sequence[Study]) -> str:
         f"{plural(len(study.plan['seeds']), 'seed')})"
         for study in group
     ]
-    runs = [set(study.runs.select("arm", "seed").iter_rows()) for study in group]
-    twice = sum(map(len, runs)) - len(set.union(*runs))
+    ended = pl.col("status").is_in(SCORED)
+    runs = Counter(
+        run
+        for study in group
+        for run in set(study.runs.filter(ended).select("arm", "seed").iter_rows())
+    )
+    twice = sum(count > 1 for count in runs.values())
     agree = f" {plural(twice, 'run')} in more than one of them agree and count once."
     return f"Pooled from {plural(len(group), 'study').replace('studys', 'studies')}: " + (
         f"{'; '.join(parts)}.{agree if twice else ''}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reports import captions
 from reports.contrast import Analysis, baseline_entry
 from reports.formats import count, fixed, percent, plural, short
 from reports.stats import ALPHA, MAX_EXACT
@@ -116,10 +117,12 @@ def _search(analysis: Analysis, how: str) -> str:
 
 
 def _statistics(analysis: Analysis) -> str:
-    seeds = analysis.study.plan["seeds"]
+    listed = _seeds(analysis.study.plan["seeds"])
+    if len({arm.planned for arm in analysis.arms}) > 1:
+        listed = f"{captions.seeds(analysis)}, not the same in each,"
     chance = "" if analysis.chance is None else f" ({fixed(analysis.chance)})"
     return (
-        f"Each arm was trained with {_seeds(seeds)}; a seed fixes the initial values and the "
+        f"Each arm was trained with {listed}; a seed fixes the initial values and the "
         "training batches, and is shared by all arms. The primary outcome, named before training, "
         f"is {analysis.outcome}. Means and differences, paired by seed, have 95 % t intervals, not "
         f"adjusted for the number of arms.{_test(analysis)}{_power(analysis)} Runs that diverged "

@@ -8,6 +8,7 @@ import polars as pl
 
 from sweeps.results import Study
 
+WITHOUT_SCORE = ("failed", "infeasible")  # they count with a guess, and show nothing
 NEAR = 1e-6  # relative: a rate this close to an end of its range is at the end
 
 
@@ -20,7 +21,9 @@ def learning_rates(study: Study, arm: str) -> pl.DataFrame:
     rates = [json.loads(text or "{}").get("train.lr") for text in rows["parameters"]]
     rows = rows.with_columns(
         pl.Series("lr", rates, dtype=pl.Float64),
-        pl.when(pl.col("value").is_finite()).then("value").alias("value"),
+        pl.when(pl.col("value").is_finite() & ~pl.col("state").is_in(WITHOUT_SCORE))
+        .then("value")
+        .alias("value"),
     )
     means = rows.group_by("number", maintain_order=True).agg(
         pl.col("lr").first(), pl.col("value").mean(), pl.col("state").unique().sort().str.join(" ")

@@ -148,7 +148,11 @@ def _outcome_notes(analysis: Analysis, *, bold: bool) -> tuple[str, ...]:
         scores = ", ".join(f"{fixed(score)} by {who}" for who, score in analysis.unsolved.items())
         notes.append(f"Without solving the task: {scores}.")
     if any(arm.diverged for arm in analysis.arms):
-        notes.append(f"Diverged runs count with the chance score{chance}.")
+        notes.append(
+            "Diverged runs have no score here and are missing."
+            if analysis.chance is None
+            else f"Diverged runs count with the chance score{chance}."
+        )
     return tuple(notes)
 
 

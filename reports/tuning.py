@@ -11,10 +11,10 @@ from typing import Any
 import polars as pl
 
 from reports.contrast import Analysis, Outcome, chosen_trial
+from reports.rates import WITHOUT_SCORE
 from sweeps.results import Study
 
 RATE = "train.lr"
-WITHOUT_SCORE = ("failed", "infeasible")  # they count with a guess, and show nothing
 CLOSE = 0.05  # of the best score: what still counts as good; relative where less is better
 
 
@@ -102,13 +102,14 @@ def sensitivity(analysis: Analysis, arm: str) -> Sensitivity | None:
 
 def _good(curve: list[Tried], outcome: Outcome) -> tuple[float, float] | None:
     """The stretch of rates about the best one in which every score tried is close to its."""
-    best = max(range(len(curve)), key=lambda i: curve[i].value or -math.inf)
-    top = curve[best].value or 0.0
+    scores = [-math.inf if one.value is None else one.value for one in curve]
+    best = max(range(len(curve)), key=scores.__getitem__)
+    top = scores[best]
     bar = top - CLOSE * (abs(top) if outcome.lower_is_better else 1.0)
     low = high = best
-    while low > 0 and (curve[low - 1].value or -math.inf) >= bar:
+    while low > 0 and scores[low - 1] >= bar:
         low -= 1
-    while high < len(curve) - 1 and (curve[high + 1].value or -math.inf) >= bar:
+    while high < len(curve) - 1 and scores[high + 1] >= bar:
         high += 1
     ends = curve[low].lr, curve[high].lr
     return (ends[0], ends[1]) if ends[0] and ends[1] else None

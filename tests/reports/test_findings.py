@@ -7,7 +7,10 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from reports.build import make_report, markdown
+from reports.contrast import analyse
+from reports.findings import sentences
 from reports.power import seeds_for, smallest_difference
+from reports.study_tables import outcome_table
 from sweeps.results import read_study
 
 BASE = [0.50, 0.55, 0.45, 0.60, 0.52, 0.48]
@@ -128,6 +131,17 @@ def test_underpowered_is_said_with_the_interval_and_without_p(make_study):
     assert "underpowered: no test" in sentence
     assert "p =" not in sentence
     assert "3 paired seeds and 1 contrast cannot give a Holm p below 0.25" in markdown(study)
+
+
+def test_without_a_chance_score_a_diverged_run_is_missing_and_said_so(make_study):
+    arms = {"baseline": [0.5] * 6, "x": [0.6, 0.7, 0.6, 0.7, 0.6, None]}
+    analysis = analyse(make_study(arms, status={("x", 5): "diverged"}, plan={"chance": None}))
+    (sentence,) = sentences(analysis)
+    assert "1 of 6 runs diverged without a score." in sentence
+    assert "1 of 6 planned runs is missing." in sentence
+    notes = " ".join(outcome_table(analysis).notes)
+    assert "Diverged runs have no score here and are missing." in notes
+    assert "chance score" not in notes
 
 
 def test_nothing_to_compare(make_study):

@@ -76,6 +76,21 @@ def test_further_arms_share_the_baseline_and_count_its_runs_once(write):
     assert [str(study.plan["study"]) for study in document.sources] == ["first", "second"]
 
 
+def test_runs_of_three_studies_are_counted_once(write):
+    names = {"first": "decay=off", "second": "length=off", "third": "gating=off"}
+    parts = [write(name, {"baseline": BASE, arm: UP}, name=name) for name, arm in names.items()]
+    document = merged([read_study(part) for part in parts], make)
+    assert "6 runs in more than one of them agree and count once." in document.words[0]
+
+
+def test_arms_of_unequal_seeds_say_so_in_caption_and_methods(write):
+    a = write("a", {"baseline": BASE, "decay=off": UP}, range(6), name="first")
+    b = write("b", {"baseline": BASE, "length=off": UP}, range(4), name="second")
+    [chapter] = merged([read_study(a), read_study(b)], make).chapters
+    assert "4 to 6 seeds" in chapter.tables[0].caption
+    assert "trained with 4 to 6 seeds, not the same in each," in chapter.methods
+
+
 def test_an_arm_is_not_missing_seeds_that_were_not_planned_for_it(write):
     a = write("a", {"baseline": BASE, "decay=off": UP}, range(6))
     b = write("b", {"baseline": BASE, "length=off": [*UP[:2], None]}, range(3))

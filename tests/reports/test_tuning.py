@@ -9,6 +9,7 @@ import pytest
 
 from reports.build import build_study, make_report
 from reports.contrast import analyse
+from reports.rates import chosen_trial, learning_rates
 from reports.tuning import rate_curve, sensitivity, trials_of
 from reports.tuning_figures import front_plot, importance_bars, rate_curves
 from reports.tuning_tables import front_table, search_table, sensitivity_table, trials_table
@@ -157,3 +158,19 @@ def test_a_tuning_of_the_rate_alone_has_no_table_of_a_search(tuned):
     names = {table.name for table in make_report(tuned.study).tables}
     assert {"sensitivity", "learning-rates"} <= names
     assert not {"search", "front", "trials"} & names
+
+
+def test_a_score_of_nothing_is_a_score(make_study):
+    values = {0: (1e-3, 0.04), 1: (3e-3, 0.0), 2: (1e-2, 0.0)}
+    trials = [trial(n, value, train_lr=lr) for n, (lr, value) in values.items()]
+    analysis = analyse(make_study({"baseline": [0.9]}, trials=trials, plan={"trials": 3}))
+    found = sensitivity(analysis, "baseline")
+    assert found.good == (1e-3, 1e-2)
+    assert found.decades == pytest.approx(1)
+
+
+def test_the_guess_of_a_trial_that_failed_is_no_score(make_study):
+    trials = [trial(0, 0.04, train_lr=1e-3), trial(1, 0.1, state="failed", train_lr=1e-2)]
+    study = make_study({"baseline": [None]}, trials=trials, plan={"trials": 2})
+    assert learning_rates(study, "baseline")["value"].to_list() == [0.04, None]
+    assert chosen_trial(study, "baseline") == 0
