@@ -20,6 +20,10 @@ TAUS = tuple(i / 100 for i in range(101))  # the thresholds of a profile
 Scores = Mapping[str, Sequence[float]]  # task -> values by seed
 
 
+class NothingSharedError(ValueError):
+    """There is no task on which every arm has a run."""
+
+
 @dataclass(frozen=True)
 class Aggregate:
     """One arm over all tasks. Intervals are None where there are too few runs for them."""
@@ -76,8 +80,8 @@ def across(
     Only tasks on which every arm has a run count: on others arms would be compared over different
     tasks. Scores of all tasks are taken to be on one scale, such as accuracy.
 
-    Raises: ValueError, one line, if no task is shared, the baseline is no arm, or a value is not
-        a number.
+    Raises: ValueError, one line, if no task is shared (NothingSharedError), the baseline is no
+        arm, or a value is not a number.
     """
     baseline = baseline or next(iter(scores), "")
     if baseline not in scores:
@@ -85,7 +89,7 @@ def across(
     named = dict.fromkeys(task for by_task in scores.values() for task in by_task)
     tasks = [t for t in named if all(len(by_task.get(t, ())) for by_task in scores.values())]
     if not tasks:
-        raise ValueError("no task on which every arm has a run")
+        raise NothingSharedError("no task on which every arm has a run")
     runs = {arm: [_finite(arm, t, by_task[t]) for t in tasks] for arm, by_task in scores.items()}
     ours = {arm: [-x for x in each] if lower_is_better else each for arm, each in runs.items()}
     return Across(

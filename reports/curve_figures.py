@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from reports.contrast import Analysis
+from reports.factors import diverged
 from reports.figure import MUTED, label, legend_below, new_figure, step_ticks, style, venue
 from reports.lines import draw_line, each, keep_in_view, lineup
 from reports.stats import Estimate, mean_interval
@@ -72,16 +73,21 @@ def bounds_of(estimates: Sequence[Estimate]) -> np.ndarray:
 
 
 def band_of(analysis: Analysis, arm: str) -> Band:
-    """An arm's curve. A finished run keeps its last value, a diverged one falls to chance."""
-    rows = analysis.study.curves.filter(
-        (pl.col("arm") == arm)
-        & (pl.col("split") == "validation")
+    """An arm's curve. A finished run keeps its last value, a diverged one falls to chance.
+
+    Where all of an arm's runs diverged, they are at chance for as long as any arm has a curve.
+    """
+    every = analysis.study.curves.filter(
+        (pl.col("split") == "validation")
         & (pl.col("metric") == analysis.outcome.metric)
         & (pl.col("slice") == "all")
-    ).unique(("seed", "step"), keep="last")
-    steps = np.array(sorted(rows["step"].unique()), dtype=np.int64)
+    )
+    rows = every.filter(pl.col("arm") == arm).unique(("seed", "step"), keep="last")
+    lost = _at_chance(analysis, arm)
+    grid = every if lost and lost.issuperset(rows["seed"]) else rows
+    steps = np.array(sorted(grid["step"].unique()), dtype=np.int64)
     status = dict(analysis.study.runs.filter(pl.col("arm") == arm).select("seed", "status").rows())
-    by_seed: dict[int, dict[int, float]] = {}
+    by_seed: dict[int, dict[int, float]] = {seed: {} for seed in sorted(lost) if len(steps)}
     for seed, step, value in rows.select("seed", "step", "value").sort("seed").iter_rows():
         by_seed.setdefault(seed, {})[step] = value
     curves = [_on_grid(own, steps, status.get(seed), analysis) for seed, own in by_seed.items()]
@@ -91,13 +97,21 @@ def band_of(analysis: Analysis, arm: str) -> Band:
     return Band(steps, mean, low, high)
 
 
+def _at_chance(analysis: Analysis, arm: str) -> set[int]:
+    """The planned seeds of an arm that diverged, where it is known what is scored by guessing."""
+    if analysis.chance is None:
+        return set()
+    return set(diverged(analysis, arm)).intersection(analysis.study.plan["seeds"])
+
+
 def _on_grid(
     own: dict[int, float], steps: np.ndarray, status: str | None, analysis: Analysis
 ) -> np.ndarray:
     values = np.array([own.get(step, np.nan) for step in steps.tolist()], dtype=np.float64)
-    later = steps > max(own)
+    last = max(own, default=-1)
+    later = steps > last
     if status == "finished":
-        values[later] = own[max(own)]
+        values[later] = own[last]
     elif status == "diverged" and analysis.chance is not None:
         values[later | ~np.isfinite(values)] = analysis.chance
     return values

@@ -12,7 +12,7 @@ import polars as pl
 from scipy.special import stdtrit
 
 from reports.captions import UP, arrow, seeds, task, trial_budget, with_arrow
-from reports.contrast import Analysis, chosen_trial, learning_rates
+from reports.contrast import SCORED, Analysis, chosen_trial, learning_rates
 from reports.formats import DASH, count, digits_of, fixed, mean_and_half, short
 from reports.stats import LEVEL, ROUNDING, Estimate
 from reports.study_tables import Row, bounds, name_column
@@ -39,6 +39,7 @@ def slices_table(analysis: Analysis) -> Table:
 def _by_arm(analysis: Analysis, results: pl.DataFrame, name: str, caption: str) -> Table:
     """One row per (split, slice, metric), one column per arm."""
     arms = [arm.name for arm in analysis.arms]
+    results, notes = _with_diverged(analysis, _scored(analysis, results))
     found = _estimates(results)
     keys = sorted({key for key, _ in found}, key=lambda key: [natural(part) for part in key])
     rows = []
@@ -62,19 +63,66 @@ def _by_arm(analysis: Analysis, results: pl.DataFrame, name: str, caption: str) 
         notes=(
             "Mean ± half of the 95 % t interval over seeds; the arrow: which way is better. "
             "Descriptive: no tests.",
+            *notes,
         ),
     )
 
 
 NOTHING = Estimate(0)
 Key = tuple[str, str, str]  # split, slice, metric
+KEY = ("split", "slice", "metric")
+RUN = ("arm", "seed")
+
+
+def _scored(analysis: Analysis, results: pl.DataFrame) -> pl.DataFrame:
+    """The finite values of planned runs that ended: (KEY, RUN, value)."""
+    return results.filter(
+        pl.col("status").is_in(SCORED)
+        & pl.col("seed").is_in(analysis.study.plan["seeds"])
+        & pl.col("value").is_finite()
+    ).select(*KEY, *RUN, "value")
+
+
+def _with_diverged(
+    analysis: Analysis, values: pl.DataFrame
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The values with those of runs that diverged, and what is to be said of such runs.
+
+    They were not scored by metric and slice: in the outcome's metric on the test split they count
+    with the chance score, as they do in the outcome.
+    """
+    runs = analysis.study.runs.filter(
+        (pl.col("status") == "diverged") & pl.col("seed").is_in(analysis.study.plan["seeds"])
+    )
+    lost = runs.select(RUN).unique(maintain_order=True)
+    keys = values.select(KEY).unique(maintain_order=True)
+    lacking = keys.join(lost, how="cross").join(values, on=[*KEY, *RUN], how="anti")
+    outcome = (pl.col("split") == "test") & (pl.col("metric") == analysis.outcome.metric)
+    known = outcome & pl.lit(analysis.chance is not None)
+    guessed = lacking.filter(known).with_columns(value=pl.lit(analysis.chance, pl.Float64))
+    notes: tuple[str, ...] = ()
+    if len(guessed):
+        metric = analysis.outcome.metric
+        notes = (f"In test {metric} a run that diverged counts with the chance score.",)
+    without = _without(analysis, lacking.filter(~known))
+    return pl.concat([values, guessed.select(values.columns)]), (*notes, *without)
+
+
+def _without(analysis: Analysis, lacking: pl.DataFrame) -> tuple[str, ...]:
+    """How many runs of which arms are not in some row of the table, as they diverged."""
+    counts = dict(lacking.select(RUN).unique().group_by("arm").len().iter_rows())
+    told = [f"{arm.name}: {counts[arm.name]}" for arm in analysis.arms if arm.name in counts]
+    if not told:
+        return ()
+    return (f"Without runs that diverged ({', '.join(told)}): they have no such score.",)
 
 
 def _estimates(results: pl.DataFrame) -> dict[tuple[Key, str], Estimate]:
-    """By key and arm, where there is a finite value: one pass over the results."""
-    key = ("split", "slice", "metric", "arm")
-    values = results.filter(pl.col("value").is_finite()).sort("seed")
-    groups = values.group_by(key, maintain_order=True).agg("value", pl.len().alias("n"))
+    """By key and arm: one pass over the results, whose values are finite."""
+    key = (*KEY, "arm")
+    groups = (
+        results.sort("seed").group_by(key, maintain_order=True).agg("value", pl.len().alias("n"))
+    )
     found = {}
     for same in groups.partition_by("n", maintain_order=True):
         estimates = mean_intervals(np.stack(same["value"].to_list()))

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from reports.across import Across, across
+from reports.across import Across, NothingSharedError, across
 from reports.contrast import Analysis, Arm
 from reports.document import Chapter
 from reports.formats import fixed, interval, mean_and_half, plural, signed
@@ -25,34 +25,53 @@ def together(
     draw: bool = True,
     look: Name = "plain",
 ) -> Chapter:
-    """What all tasks say together; names are those of the tasks."""
-    found = across(
-        scores_of(analyses, names),
-        baseline=analyses[0].baseline.name,
-        lower_is_better=analyses[0].outcome.lower_is_better,
-    )
-    if found.left_out:
-        left = ", ".join(found.left_out)
-        limits = (f"Without {left} in what is said across tasks: an arm has no run there.", *limits)
+    """What all tasks say together; names are those of the tasks.
+
+    Where on each task some arm has no run, nothing is said of them as one: no aggregates.
+    """
+    found = _across(analyses, names)
+    aggregates = () if found is None else (across_table(found),)
     return Chapter(
         title="Across tasks",
         key="across",
         found=tuple(_sentence(arm, found, analyses) for arm in _others(analyses)),
-        limits=tuple(limits),
-        tables=(by_task_table(analyses, names), across_table(found)),
+        limits=(*_left_out(found), *limits),
+        tables=(by_task_table(analyses, names), *aggregates),
         pictures=_pictures(found, analyses, names, look) if draw else (),
-        methods=_methods(analyses),
+        methods=_methods(analyses, aggregated=found is not None),
     ).named_apart()
 
 
+def _across(analyses: Sequence[Analysis], names: Sequence[str]) -> Across | None:
+    """The aggregates; None where there is no task on which every arm has a run."""
+    try:
+        return across(
+            scores_of(analyses, names),
+            baseline=analyses[0].baseline.name,
+            lower_is_better=analyses[0].outcome.lower_is_better,
+        )
+    except NothingSharedError:
+        return None
+
+
+def _left_out(found: Across | None) -> tuple[str, ...]:
+    if found is None:
+        return ("Nothing is said of all tasks together: on each of them an arm has no run.",)
+    if not found.left_out:
+        return ()
+    left = ", ".join(found.left_out)
+    return (f"Without {left} in what is said across tasks: an arm has no run there.",)
+
+
 def _pictures(
-    found: Across, analyses: Sequence[Analysis], names: Sequence[str], look: Name
+    found: Across | None, analyses: Sequence[Analysis], names: Sequence[str], look: Name
 ) -> tuple[Picture, ...]:
     from reports.across_figures import pictures_across
 
     values = [value for a in analyses for arm in a.arms for value in arm.values.values()]
     shares = all(0 <= value <= 1 for value in values)  # what the thresholds of a profile span
-    return pictures_across(analyses, names, found.profiles if shares else (), look)
+    profiles = found.profiles if found is not None and shares else ()
+    return pictures_across(analyses, names, profiles, look)
 
 
 def scores_of(
@@ -153,19 +172,21 @@ def _notes(found: Across, *, intervals: bool) -> tuple[str, ...]:
 # -------------------------------------------------------------------------- sentences and methods
 
 
-def _sentence(name: str, found: Across, analyses: Sequence[Analysis]) -> str:
+def _sentence(name: str, found: Across | None, analyses: Sequence[Analysis]) -> str:
     contrasts = [c for a in analyses if (c := _of(a, name).contrast) is not None]
     means = [c.difference.mean for c in contrasts if c.difference.mean is not None]
     shown = [c.difference.mean or 0.0 for c in contrasts if c.significant]
     lower = analyses[0].outcome.lower_is_better
     better = sum((value < 0) == lower for value in shown)
     parts = [
-        f"{name}: better than {found.baseline} on {better} and worse on {len(shown) - better} of "
-        f"{plural(len(analyses), 'task')}, as their tests say (p (Holm) < 0.05)"
+        f"{name}: better than {analyses[0].baseline.name} on {better} and worse on "
+        f"{len(shown) - better} of {plural(len(analyses), 'task')}, as their tests say "
+        "(p (Holm) < 0.05)"
     ]
     if means:
         parts.append(f"differences from {signed(min(means))} to {signed(max(means))}")
-    chance = next((e.probability for e in found.improvements if e.arm == name), None)
+    improvements = () if found is None else found.improvements
+    chance = next((e.probability for e in improvements if e.arm == name), None)
     if chance is not None and chance.mean is not None:
         parts.append(f"one of its runs beats one of the baseline with frequency {_with(chance)}")
     return "; ".join(parts) + "."
@@ -176,14 +197,16 @@ def _with(estimate: Estimate) -> str:
     return f"{fixed(estimate.mean, 2)}{bounds}"
 
 
-def _methods(analyses: Sequence[Analysis]) -> str:
+def _methods(analyses: Sequence[Analysis], *, aggregated: bool) -> str:
+    over_all = (
+        " Over all tasks, runs count alike; the interquartile mean leaves out the lowest and the "
+        "highest quarter of them, and intervals are from a bootstrap over seeds, stratified by "
+        "task (Agarwal et al. 2021, arXiv:2108.13264). They are about these tasks and other seeds."
+    )
     return (
         f"The same {plural(len(analyses[0].arms), 'arm')} were trained on {len(analyses)} tasks "
-        "and each task was judged by itself, with its own correction. Over all tasks, runs count "
-        "alike; the interquartile mean leaves out the lowest and the highest quarter of them, and "
-        "intervals are from a bootstrap over seeds, stratified by task (Agarwal et al. 2021, "
-        "arXiv:2108.13264). They are about these tasks and other seeds. Nothing was tested over "
-        "tasks."
+        "and each task was judged by itself, with its own correction."
+        f"{over_all if aggregated else ''} Nothing was tested over tasks."
     )
 
 

@@ -139,6 +139,37 @@ def test_a_diverged_run_falls_to_chance_a_finished_one_keeps_its_value(make_stud
     assert band.mean == pytest.approx([0.2, (0.4 + 0.4 + 0.1) / 3, (0.6 + 0.4 + 0.1) / 3])
 
 
+def test_a_run_that_diverged_before_its_first_evaluation_counts_with_chance(make_study):
+    full = [(1, 0.2), (2, 0.4)]
+    band = curves_of(make_study, {0: full, 1: full}, [(2, "diverged")])
+    assert band.mean == pytest.approx([(0.2 + 0.2 + 0.1) / 3, (0.4 + 0.4 + 0.1) / 3])
+
+
+def test_a_diverged_run_of_no_planned_seed_or_without_chance_has_no_curve(make_study):
+    full, status = [(1, 0.2), (2, 0.4)], {("baseline", 2): "diverged"}
+    for name, plan in (("a", {"seeds": [0, 1]}), ("b", {"chance": None})):
+        curves = {("baseline", seed): full for seed in (0, 1)}
+        fields = {"name": name, "plan": plan, "curves": curves, "status": status}
+        band = band_of(analyse(make_study({"baseline": [0.5] * 3}, **fields)), "baseline")
+        assert band.mean == pytest.approx([0.2, 0.4])
+
+
+@pytest.mark.parametrize("own", [[], [(1, 0.3)]])
+def test_an_arm_whose_runs_all_diverged_is_drawn_as_far_as_the_others(make_study, own):
+    curves = {("baseline", seed): [(1, 0.2), (2, 0.4)] for seed in (0, 1)}
+    curves |= {("b", seed): own for seed in (0, 1) if own}
+    status = {("b", seed): "diverged" for seed in (0, 1)}
+    arms = {"baseline": [0.5] * 2, "b": [0.1] * 2}
+    band = band_of(analyse(make_study(arms, curves=curves, status=status)), "b")
+    assert band.steps.tolist() == [1, 2]
+    assert band.mean == pytest.approx([0.3 if own else 0.1, 0.1])
+
+
+def test_a_study_without_any_curve_draws_none_for_what_diverged(make_study):
+    study = make_study({"baseline": [0.1] * 2}, status={("baseline", 0): "diverged"})
+    assert learning_curves(analyse(study)) is None
+
+
 def test_a_run_that_was_killed_is_not_continued(make_study):
     full = [(1, 0.2), (2, 0.4)]
     band = curves_of(make_study, {0: full, 1: full[:1]}, [(1, "killed")])

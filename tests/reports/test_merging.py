@@ -222,6 +222,29 @@ def test_what_differs_besides_the_task_is_said(write):
     )
 
 
+def test_tasks_of_which_none_has_a_run_of_every_arm_are_shown_one_by_one(write):
+    none, copying = [None] * 6, on_task({"kind": "copying", "seed": 0})
+    parts = [
+        write("a", {"baseline": BASE, "decay=off": none}, **on_task(MQAR)),
+        write("b", {"baseline": none, "decay=off": UP}, **copying),
+    ]
+    drawn = merged([read_study(each) for each in parts], make, draw=True)
+    first = drawn.chapters[0]
+    assert [table.name for table in first.tables] == ["across-by-task"]
+    assert "across-overview" in [picture.name for picture in first.pictures]
+    assert "across-profiles" not in [picture.name for picture in first.pictures]
+    assert first.limits[0] == (
+        "Nothing is said of all tasks together: on each of them an arm has no run."
+    )
+    assert first.found == (
+        "decay=off: better than baseline on 0 and worse on 0 of 2 tasks, as their tests say "
+        "(p (Holm) < 0.05).",
+    )
+    assert "interquartile" not in first.methods
+    assert [chapter.title for chapter in drawn.chapters[1:]] == ["mqar", "copying"]
+    assert main([*map(str, parts), "format=markdown,html,csv,latex"]) == 0
+
+
 def test_tasks_with_other_arms_or_bases_are_refused(write):
     a = write("a", {"baseline": BASE, "decay=off": UP}, **on_task(MQAR))
     fields = on_task({"kind": "copying", "seed": 0})
