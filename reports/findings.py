@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reports.contrast import WEAK, Analysis, Arm, Contrast
-from reports.formats import count, fixed, p_value, percent, plural, short, signed
+from reports.formats import count, digits_of, fixed, p_value, percent, plural, short, signed
 from reports.stats import reachable_p
 
 FLOOR = 0.05  # above chance: less is not learning
@@ -59,13 +59,15 @@ def _difference(arm: Arm, contrast: Contrast, analysis: Analysis) -> str:
     if d.mean is None:
         return f"{arm.name}: no seed has a value in both arms, so there is nothing to compare."
     before, after = _paired_mean(analysis.baseline, arm), _paired_mean(arm, analysis.baseline)
-    levels = f"from {fixed(before)} to {fixed(after)}"
+    digits = digits_of([d])
+    change = signed(d.mean, digits)
+    levels = f"from {fixed(before, digits)} to {fixed(after, digits)}"
     if d.n == 1:
         return (
-            f"{arm.name} changed {what} by {signed(d.mean)} ({levels}) in a single paired seed: "
+            f"{arm.name} changed {what} by {change} ({levels}) in a single paired seed: "
             "no interval and no test."
         )
-    interval = f"95 % CI {signed(d.low)} to {signed(d.high)}"
+    interval = f"95 % CI {signed(d.low, digits)} to {signed(d.high, digits)}"
     if contrast.identical:
         return (
             f"{arm.name}: {what} is exactly the baseline's in all {d.n} paired seeds; "
@@ -75,12 +77,12 @@ def _difference(arm: Arm, contrast: Contrast, analysis: Analysis) -> str:
     if d.includes_zero:
         largest = max(abs(d.low or 0.0), abs(d.high or 0.0))
         return (
-            f"{arm.name}: no difference in {what} was shown ({signed(d.mean)}, {interval}{test}); "
-            f"a difference of up to {fixed(largest)} is compatible with these {d.n} paired seeds"
-            f"{', and the test disagrees with the interval' if contrast.significant else ''}."
+            f"{arm.name}: no difference in {what} was shown ({change}, {interval}{test}); "
+            f"a difference of up to {fixed(largest, digits)} is compatible with these {d.n} paired "
+            f"seeds{', and the test disagrees with the interval' if contrast.significant else ''}."
         )
     return (
-        f"{arm.name} changed {what} by {signed(d.mean)} ({interval}{test}), {levels}, "
+        f"{arm.name} changed {what} by {change} ({interval}{test}), {levels}, "
         f"over {d.n} paired seeds.{'' if contrast.deviation else NO_SPREAD}"
     )
 

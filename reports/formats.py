@@ -9,19 +9,17 @@ from reports.stats import Estimate
 
 DASH = "–"
 DIGITS, MOST_DIGITS = 3, 4  # decimals: where nothing says how sure a number is, and at most
+NOISE = 1e-12  # what differences that cancel may leave of a mean that is zero
 
 
 def fixed(value: float | None, digits: int = 3) -> str:
-    """0.123"""
-    return DASH if _is_missing(value) else _no_negative_zero(f"{value:.{digits}f}")
+    """0.123; 0.0003 where its decimals would make it zero."""
+    return DASH if _is_missing(value) else _decimals(value or 0.0, digits, "")
 
 
 def signed(value: float | None, digits: int = 3) -> str:
-    """+0.123: a difference."""
-    if _is_missing(value):
-        return DASH
-    text = f"{value:+.{digits}f}"
-    return text if float(text) else text.replace("-", "+")
+    """+0.123: a difference; -0.0003 where its decimals would make it zero."""
+    return DASH if _is_missing(value) else _decimals(value or 0.0, digits, "+")
 
 
 def short(value: float | None, digits: int = 3) -> str:
@@ -97,5 +95,8 @@ def _is_missing(value: float | None) -> bool:
     return value is None or not math.isfinite(value)
 
 
-def _no_negative_zero(text: str) -> str:
-    return text if float(text) else text.replace("-", "")
+def _decimals(value: float, digits: int, sign: str) -> str:
+    """A fixed number of decimals, or the first significant digit: only zero is printed as zero."""
+    value = value if abs(value) > NOISE else 0.0
+    text = f"{value:{sign}.{digits}f}"
+    return text if float(text) or not value else f"{value:{sign}.1g}"

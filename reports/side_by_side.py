@@ -13,7 +13,7 @@ import polars as pl
 
 from reports.contrast import Analysis, Arm
 from reports.document import Chapter, Document, Report, chapter_of
-from reports.formats import fixed, interval, signed
+from reports.formats import digits_of, fixed, interval, signed
 from reports.origin import flatten
 from reports.pooling import configuration, differing, tuned
 from reports.stats import Estimate
@@ -86,11 +86,14 @@ def comparison_table(a: Analysis, b: Analysis, arms: Sequence[str]) -> Table:
     rows = [_row(_of(a, arm), _of(b, arm), (a, b)) for arm in arms]
     better = "lower" if a.outcome.lower_is_better else "higher"
     what = str(a.outcome)
+    mean, change = _digits(rows, "first", "second"), _digits(rows, "change")
+    difference = _digits(rows, "first_difference", "second_difference")
+    twofold = _digits(rows, "twofold")
     contrasts = (
-        Column("difference: first", lambda r: signed(r["first_difference"])),
-        Column("second", lambda r: signed(r["second_difference"])),
-        Column("difference of differences", lambda r: signed(r["twofold"])),
-        Column("95 % CI", lambda r: _interval(r, "twofold")),
+        Column("difference: first", lambda r: signed(r["first_difference"], difference)),
+        Column("second", lambda r: signed(r["second_difference"], difference)),
+        Column("difference of differences", lambda r: signed(r["twofold"], twofold)),
+        Column("95 % CI", lambda r: _interval(r, "twofold", twofold)),
     )
     several = any(row["twofold"] is not None for row in rows)
     return Table(
@@ -99,10 +102,10 @@ def comparison_table(a: Analysis, b: Analysis, arms: Sequence[str]) -> Table:
         frame=pl.DataFrame(rows, schema=SCHEMA),
         columns=(
             Column("arm", lambda r: r["arm"], "left"),
-            Column("first", lambda r: fixed(r["first"])),
-            Column("second", lambda r: fixed(r["second"])),
-            Column("second − first", lambda r: signed(r["change"])),
-            Column("95 % CI", lambda r: _interval(r, "change")),
+            Column("first", lambda r: fixed(r["first"], mean)),
+            Column("second", lambda r: fixed(r["second"], mean)),
+            Column("second − first", lambda r: signed(r["change"], change)),
+            Column("95 % CI", lambda r: _interval(r, "change", change)),
             *(contrasts if several else ()),
         ),
         notes=(
@@ -137,20 +140,29 @@ def _row(x: Arm, y: Arm, both: tuple[Analysis, Analysis]) -> dict[str, Any]:
     return row
 
 
-def _interval(row: Mapping[str, Any], name: str) -> str:
-    return interval(Estimate(0, None, row[f"{name}_low"], row[f"{name}_high"]), sign=True)
+def _digits(rows: Sequence[Mapping[str, Any]], *names: str) -> int:
+    """Decimals of columns that are read against each other."""
+    return digits_of(_bounds(row, name) for row in rows for name in names)
+
+
+def _interval(row: Mapping[str, Any], name: str, digits: int) -> str:
+    return interval(_bounds(row, name), digits, sign=True)
+
+
+def _bounds(row: Mapping[str, Any], name: str) -> Estimate:
+    return Estimate(0, None, row[f"{name}_low"], row[f"{name}_high"])
 
 
 def _sentence(x: Arm, y: Arm) -> str:
     change = mean_difference(list(y.values.values()), list(x.values.values()))
     if change.mean is None:
         return "one of the two has no value."
-    bounds = (
-        "" if change.low is None else f" (95 % CI {signed(change.low)} to {signed(change.high)})"
-    )
+    digits = digits_of([change])
+    low, high = signed(change.low, digits), signed(change.high, digits)
+    bounds = "" if change.low is None else f" (95 % CI {low} to {high})"
     return (
-        f"{fixed(x.estimate.mean)} and {fixed(y.estimate.mean)}, {signed(change.mean)} from the "
-        f"first to the second{bounds}."
+        f"{fixed(x.estimate.mean, digits)} and {fixed(y.estimate.mean, digits)}, "
+        f"{signed(change.mean, digits)} from the first to the second{bounds}."
     )
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from reports.across import Across, NothingSharedError, across
 from reports.contrast import Analysis, Arm
 from reports.document import Chapter
-from reports.formats import fixed, interval, mean_and_half, plural, signed
+from reports.formats import digits_of, fixed, interval, mean_and_half, plural, signed
 from reports.stats import Estimate
 from reports.study_figures import Picture
 from reports.table import Column, Shown, Strong, Table
@@ -99,9 +99,8 @@ def by_task_table(analyses: Sequence[Analysis], names: Sequence[str]) -> Table:
             row |= _cells(name, _of(analysis, arm.name))
         rows.append(row)
     columns = [Column("arm", lambda r: r["arm"], "left")]
-    for name in names:
-        columns.append(Column("mean", lambda r, n=name: _mean(r, n), group=name))
-        columns.append(Column("difference", lambda r, n=name: _difference(r, n), group=name))
+    for name, analysis in zip(names, analyses, strict=True):
+        columns += _columns(name, analysis)
     outcome = analyses[0].outcome
     better = "lower" if outcome.lower_is_better else "higher"
     what = str(outcome)
@@ -114,6 +113,16 @@ def by_task_table(analyses: Sequence[Analysis], names: Sequence[str]) -> Table:
             "mean ± half of the 95 % t interval over seeds; difference: to the baseline, paired by "
             "seed; bold: p (Holm, within the task) < 0.05.",
         ),
+    )
+
+
+def _columns(name: str, analysis: Analysis) -> tuple[Column, Column]:
+    """Of one task."""
+    m = digits_of(arm.estimate for arm in analysis.arms)
+    d = digits_of(arm.contrast.difference for arm in analysis.others if arm.contrast)
+    return (
+        Column("mean", lambda r: _mean(r, name, m), group=name),
+        Column("difference", lambda r: _difference(r, name, d), group=name),
     )
 
 
@@ -141,18 +150,21 @@ def across_table(found: Across) -> Table:
         columns=(
             Column("arm", lambda r: r["arm"], "left"),
             Column("runs", lambda r: str(r["runs"])),
-            *_estimate("mean", "mean", shown=intervals),
-            *_estimate("iqm", "IQM", shown=intervals),
-            *_estimate("improvement", f"P(better than {found.baseline})", shown=intervals),
+            *_estimate(rows, "mean", "mean", shown=intervals),
+            *_estimate(rows, "iqm", "IQM", shown=intervals),
+            *_estimate(rows, "improvement", f"P(better than {found.baseline})", shown=intervals),
         ),
         notes=_notes(found, intervals=intervals),
     )
 
 
-def _estimate(name: str, title: str, *, shown: bool) -> list[Column]:
-    columns = [Column(title, lambda r: fixed(r[name]))]
+def _estimate(
+    rows: Sequence[dict[str, Any]], name: str, title: str, *, shown: bool
+) -> list[Column]:
+    digits = digits_of(_bounds(row, name) for row in rows)
+    columns = [Column(title, lambda r: fixed(r[name], digits))]
     if shown:
-        columns.append(Column("95 % CI", lambda r: interval(_bounds(r, name))))
+        columns.append(Column("95 % CI", lambda r: interval(_bounds(r, name), digits)))
     return columns
 
 
@@ -184,7 +196,9 @@ def _sentence(name: str, found: Across | None, analyses: Sequence[Analysis]) -> 
         "(p (Holm) < 0.05)"
     ]
     if means:
-        parts.append(f"differences from {signed(min(means))} to {signed(max(means))}")
+        digits = digits_of(c.difference for c in contrasts)
+        least, most = signed(min(means), digits), signed(max(means), digits)
+        parts.append(f"differences from {least} to {most}")
     improvements = () if found is None else found.improvements
     chance = next((e.probability for e in improvements if e.arm == name), None)
     if chance is not None and chance.mean is not None:
@@ -228,13 +242,13 @@ def _cells(name: str, arm: Arm) -> dict[str, Any]:
     }
 
 
-def _mean(row: dict[str, Any], name: str) -> str:
+def _mean(row: dict[str, Any], name: str, digits: int) -> str:
     e = Estimate(row[f"{name} n"], row[f"{name} mean"], row[f"{name} low"], row[f"{name} high"])
-    return mean_and_half(e)
+    return mean_and_half(e, digits)
 
 
-def _difference(row: dict[str, Any], name: str) -> Shown:
-    text = signed(row[f"{name} difference"])
+def _difference(row: dict[str, Any], name: str, digits: int) -> Shown:
+    text = signed(row[f"{name} difference"], digits)
     return Strong(text) if row[f"{name} significant"] else text
 
 

@@ -303,3 +303,15 @@ def test_a_p_that_holm_raises_above_five_percent_is_not_bold(make_study):
     study = make_study({"baseline": base, "a": one_off} | dict.fromkeys("bcdef", noise))
     assert (cells(study, "a")["p"], cells(study, "a")["p (Holm)"]) == ("0.016", "0.094")
     assert not arm(study, "a").contrast.significant
+
+
+def test_chance_scores_of_the_baseline_show_no_equivalence(make_study):
+    """All eight pairs are within the margin; one of them only by the rule for diverged runs."""
+    base = [0.1 + 0.001 * (-1) ** i for i in range(8)]
+    other = [b + 0.0005 * (-1) ** (i // 2) for i, b in enumerate(base)]
+    arms = {"baseline": base, "decay=off": other}
+    assert arm(make_study(arms, name="trained")).contrast.equivalent
+    study = make_study(arms, name="lost", status={("baseline", 0): "diverged"})
+    found = arm(study).contrast
+    assert (found.equivalent, found.p_equivalence, found.p_equivalence_holm) == (False, None, None)
+    assert "Equivalent within" not in markdown(study)

@@ -280,3 +280,58 @@ def test_methods_of_a_plan_that_says_little(make_study):
     assert "Nothing was tuned: every arm was trained exactly as given." in text
     assert "No test was made: with so few seeds none could reach 0.05." in text
     assert "Training:" not in text
+
+
+def test_enough_seeds_for_the_margin_are_not_called_too_few(make_study):
+    """Between no difference and the margin: neither was shown, and more seeds were not missing."""
+    base = [0.5 + 0.01 * i for i in range(16)]
+    values = [b + 0.028 + 0.053 * (-1) ** i for i, b in enumerate(base)]
+    plan = {"primary": {"metric": "accuracy", "split": "test", "slice": "all", "margin": 0.05}}
+    study = make_study({"baseline": base, "decay=off": values}, plan=plan)
+    contrast = make_report(study, draw=False).analysis.others[0].contrast
+    assert 0 < contrast.seeds_for <= 16
+    (sentence,) = found(study)
+    assert "no difference in test accuracy was shown" in sentence
+    assert "Equivalent" not in sentence
+    assert "would be needed" not in sentence
+    assert "With 80 % power, 16 seeds show a difference of about" in sentence
+
+
+def of_metric(metric, **arms):
+    """Fields of a study whose primary outcome is not the accuracy."""
+    rows = [
+        {"arm": a, "seed": s, "split": "test", "slice": "all", "metric": metric, "value": v}
+        for a, values in arms.items()
+        for s, v in enumerate(values)
+    ]
+    primary = {"metric": metric, "split": "test", "slice": "all"}
+    return {"rows": rows, "plan": {"primary": primary, "chance": None}}
+
+
+def test_a_small_difference_that_was_shown_is_not_printed_as_none(make_study):
+    base = [0.99931 + i * 1e-5 for i in range(8)]
+    values = [b - 0.0003 - (i % 3) * 1e-5 for i, b in enumerate(base)]
+    (sentence,) = found(make_study({"baseline": base, "x": values}))
+    assert sentence.startswith(
+        "x changed test accuracy by -0.0003 (95 % CI -0.0003 to -0.0003; p = 0.0078 Holm), "
+        "from 0.9993 to 0.9990, over 8 paired seeds."
+    )
+
+
+def test_a_small_loss_is_not_printed_as_none(make_study):
+    base = [2e-4 + i * 1e-5 for i in range(8)]
+    values = [b - 1e-5 - i * 1e-6 for i, b in enumerate(base)]
+    arms = dict.fromkeys(("baseline", "x"), [0.5] * 8)
+    study = make_study(arms, **of_metric("kl_bits", baseline=base, x=values))
+    report = make_report(study, draw=False)
+    (sentence,) = report.found
+    assert "changed test kl_bits by -1e-05 (95 % CI -2e-05 to -1e-05; p = 0.0078 Holm)" in sentence
+    outcome = next(table for table in report.tables if table.name == "outcome")
+    assert "0.0000" not in " ".join(str(cell) for row in outcome.cells() for cell in row)
+
+
+def test_a_wide_interval_has_fewer_digits(make_study):
+    values = [b + 0.4 * (-1) ** i for i, b in enumerate(BASE)]
+    (sentence,) = found(make_study({"baseline": BASE, "x": values}))
+    assert "(+0.00, 95 % CI -0.46 to +0.46; p = 1 Holm)" in sentence
+    assert "a difference of up to 0.46 is compatible" in sentence

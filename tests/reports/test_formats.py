@@ -8,13 +8,22 @@ from reports.stats import Estimate
     ("function", "value", "expected"),
     [
         ("fixed", 0.12345, "0.123"),
-        ("fixed", -0.0001, "0.000"),
+        ("fixed", -0.0001, "-0.0001"),
+        ("fixed", 0.000031, "3e-05"),
+        ("fixed", 0.0005, "0.001"),
+        ("fixed", 0.0, "0.000"),
+        ("fixed", -0.0, "0.000"),
+        ("fixed", 2e-17, "0.000"),  # what was rounded, not a value
         ("fixed", None, "–"),
         ("fixed", float("nan"), "–"),
         ("signed", 0.12345, "+0.123"),
         ("signed", -0.5, "-0.500"),
-        ("signed", -0.0001, "+0.000"),
+        ("signed", -0.0001, "-0.0001"),
+        ("signed", -0.00031, "-0.0003"),
+        ("signed", 0.00031, "+0.0003"),
         ("signed", 0.0, "+0.000"),
+        ("signed", -0.0, "+0.000"),
+        ("signed", -2e-17, "+0.000"),
         ("short", 0.00031, "0.00031"),
         ("short", 12.345, "12.3"),
         ("short", float("inf"), "–"),
@@ -78,3 +87,10 @@ def test_digits_come_from_the_interval(halves, digits):
 def test_digits_of_what_has_no_interval():
     assert formats.digits_of([Estimate(0), Estimate(1, 0.5)]) == 3
     assert formats.mean_and_half(about(12.0, 345.6), 0) == "346 ± 12"
+
+
+def test_no_half_and_no_bound_is_rounded_to_nothing():
+    small = about(0.00002, 0.000235)
+    assert formats.mean_and_half(small, formats.digits_of([small])) == "0.0002 ± 2e-05"
+    assert formats.interval(about(0.0001, 0.0), sign=True) == "[-0.0001, +0.0001]"
+    assert formats.fixed(0.3, 0) == "0.3"

@@ -96,3 +96,21 @@ def test_without_a_confirmed_baseline_nothing_is_compared(make_study):
     unsure = [{**ROWS[0], "status": "memory"}, *ROWS[1:]]
     found = analyse(study(make_study, ARMS, {**REPORTED, "rows": unsure}))
     assert reported_table(found).frame.is_empty()
+
+
+def test_the_direction_of_a_loss_here_is_turned_round(make_study):
+    """A lower loss than the baseline's is better, as a higher accuracy in the paper is."""
+    primary = {"metric": "loss", "split": "test", "slice": "all"}
+    losses = [
+        {"arm": name, "seed": s, "split": "test", "slice": "all", "metric": "loss", "value": v}
+        for name, values in ARMS.items()
+        for s, v in enumerate(values)
+    ]
+    for theirs, expected in (
+        (REPORTED, "opposite"),
+        (REPORTED | {"lower_is_better": True}, "same"),
+    ):
+        plan = {"suite": {"name": "s", "reported": [theirs]}, "primary": primary, "chance": None}
+        name = f"loss-{expected}"
+        found = make_study(ARMS, name=name, plan=plan, rows=losses)
+        assert rows(found)["decay=off"]["direction"] == expected
