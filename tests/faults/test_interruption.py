@@ -45,6 +45,21 @@ def test_kill_at_random_points_loses_nothing(tmp_path, whole):
     assert found["resumed_from"] or kills == 0
 
 
+@pytest.mark.parametrize("name", ['a b\'s "c" <script>', "ü {x} #1 %20", "--help; rm -rf $HOME"])
+def test_a_folder_of_any_name_is_killed_and_goes_on(tmp_path, whole, name):
+    out = tmp_path / name
+    child = start(out)
+    assert wait_for_step(out, child, 10)
+    child.kill()
+    finish(child)
+    code, _, err = finish(start(out))
+    assert code == 0, err
+    (found,) = results(out)
+    assert_same(found, whole)
+    assert found["resumed_from"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_exits_130(tmp_path, whole, number):
     out = tmp_path / "out"

@@ -39,6 +39,10 @@ class Explode(Trap):
     def spring(self, gradient):
         raise ZeroDivisionError("a kernel [bold]gave way[/bold]")
 
+class Poison(Trap):
+    def spring(self, gradient):
+        return gradient * float("nan")
+
 class Greedy(Trap):
     def spring(self, gradient):
         torch.ones(2**33)
@@ -51,6 +55,8 @@ class HangSpec(Smoothness, kind="hang"):
     def build(self, context): return Hang()
 class ExplodeSpec(Smoothness, kind="explode"):
     def build(self, context): return Explode()
+class PoisonSpec(Smoothness, kind="poison"):
+    def build(self, context): return Poison()
 class GreedySpec(Smoothness, kind="greedy"):
     def build(self, context): return Greedy()
 class DeadlySpec(Smoothness, kind="deadly"):
@@ -253,6 +259,28 @@ def test_one_bad_arm_is_listed_and_the_others_are_trained(tmp_path, kind, limits
     rows = pl.read_parquet(study / "results.parquet").filter(pl.col("arm") != "baseline")
     assert rows.select("seed", "value", "status").rows() == [(n, None, status) for n in (0, 1)]
     assert "n/a" not in (study / "report.md").read_text()
+
+
+@pytest.mark.usefixtures("mischief")
+def test_an_arm_whose_gradients_are_nan_counts_with_chance(tmp_path):
+    """It is no fault of the study: nothing is missing, and nothing is dropped."""
+    out = tmp_path / "out"
+    words = ["jobs=2", "seeds=2", "trials=0", "smoothness=poison"]
+    child = start(out, *words, program="ablations.run", path=os.environ["MISCHIEF"])
+    code, _, err = finish(child)
+    assert code == 0, err
+    (study,) = [path.parent for path in out.glob("*/plan.json")]
+    assert json.loads((study / "missing.json").read_text()) == []
+    chance = json.loads((study / "plan.json").read_text())["chance"]
+    rows = pl.read_parquet(study / "results.parquet").filter(
+        pl.col("split") == "test", pl.col("metric") == "accuracy", pl.col("slice") == "all"
+    )
+    bad = rows.filter(pl.col("arm") == "smoothness=poison")
+    assert bad.select("seed", "value", "status").rows() == [(n, chance, "diverged") for n in (0, 1)]
+    assert set(rows.filter(pl.col("arm") == "baseline")["status"]) == {"finished"}
+    assert (
+        "2 of 2 runs diverged and count with the chance score" in (study / "report.md").read_text()
+    )
 
 
 @pytest.mark.slow
